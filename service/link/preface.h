@@ -44,7 +44,8 @@ void vmf_preface_encode(const VmfPreface *preface, uint8_t out[VMF_PREFACE_SIZE]
 
 /*
  * Fails with VMF_ERROR_PROTOCOL when the bytes are not a preface at all, and with
- * VMF_ERROR_PROTOCOL_VERSION when they are one of another version (ret->version is set then).
+ * VMF_ERROR_PROTOCOL_VERSION when they are one of another version (ret->version is set then). The
+ * kind is not judged: one that is not in VmfLinkKind is to be answered with VMF_ANSWER_KIND.
  */
 gboolean vmf_preface_decode(const uint8_t in[VMF_PREFACE_SIZE], VmfPreface *ret, GError **error);
 
@@ -55,7 +56,8 @@ gboolean vmf_answer_decode(const uint8_t in[VMF_ANSWER_SIZE], GError **error);
 
 /*
  * Both steps of the dialling side on a connected socket, blocking: for worker threads. The
- * socket's timeout applies.
+ * socket's timeout applies. Fails with VMF_ERROR_PEER_UNREACHABLE (no answer), VMF_ERROR_CANCELLED,
+ * or as vmf_answer_decode().
  */
 gboolean vmf_preface_exchange(GSocket *socket, const VmfPreface *preface, GCancellable *cancellable,
                               GError **error);
