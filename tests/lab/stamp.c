@@ -129,6 +129,25 @@ listen_at(const char *path)
 }
 
 static void
+go_into_background(void)
+{
+    pid_t pid = fork();
+
+    if (pid == -1)
+        die("fork");
+    if (pid > 0) {
+        printf("%d\n", (int)pid);
+        exit(0);
+    }
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+}
+
+static void
 raise_priority(void)
 {
     struct sched_param param = {.sched_priority = 1};
@@ -146,10 +165,9 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: stamp SOCKET PREFIX\n");
         return 2;
     }
-    raise_priority();
     int listener = listen_at(argv[1]);
-    puts("ready");
-    fflush(stdout);
+    go_into_background();
+    raise_priority();
 
     for (unsigned life = 1;; life++) {
         int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);

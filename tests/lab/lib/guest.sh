@@ -1,7 +1,213 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Guests of the lab.
+# Guests. Their serial ports go to a stamper in each host; the logs are in LABDIR/guests/NAME.
+
+guest_usage() {
+    cat <<'END'
+usage: lab guest start counter NAME --on HOST [OPTION...]
+       lab guest check NAME [--max-gap MS] [--wait-sweep] [--json]
+       lab guest stop NAME
+
+The guest `counter` fills its memory, changes it, and verifies all of it all the time.
+
+  --memory SIZE         of the guest; default 256M
+  --filled SIZE         how much of it has content; default 100M, or the set if that is more
+  --set SIZE            working set: how much of that it keeps changing; default 64M
+  --rate N|max          pages it changes per second; 0 (default): none, the guest rests
+  --pattern counter     one counter in each page of the set
+            words       16 words in each page, others each time
+            page        whole pages of new random content
+            hotcold     words, 7 of 8 in an eighth of the set
+            phases      words; the set moves on every four rounds, every other phase is slow
+  --fill random|text|zero
+                        what it is filled with at first; default random
+  --verify N|max|none   pages it sweeps over per second, besides those it changes;
+                        default 32768, or 4096 for a guest that rests
+  --seed N              of all content
+  --machine TYPE        default pc
+  --disk SIZE           a virtio disk, of its own in each host; the guest does not use it
+  --persistent          define it, then start it
+  --paused              leave it paused before its first instruction
+END
+}
 
 cmd_guest() {
-    die "guest: not yet"
+    local action=${1:-}
+    shift || true
+    case $action in
+    start) lab_must_be_up && guest_start "$@" ;;
+    check) guest_check "$@" ;;
+    stop) lab_must_be_up && guest_stop "$@" ;;
+    -h | --help) guest_usage ;;
+    *) die_usage "guest: start, check or stop" ;;
+    esac
+}
+
+guest_known() {
+    [[ ${1:-} =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ && -d $lab_dir/guests/$1 ]] ||
+        die "there is no guest '${1:-}' in lab '$lab_name'"
+}
+
+# guest_pages SIZE: in pages of 4 KiB
+guest_pages() {
+    local bytes
+    bytes=$(numfmt --from=iec "$1" 2>/dev/null) || die "'$1' is no size: use for example 100M"
+    echo $((bytes / 4096))
+}
+
+# guest_number NAME=VALUE... WORD: the value of WORD, or WORD itself when it is a number
+guest_number() {
+    local word=${!#} pair
+    for pair in "${@:1:$#-1}"; do
+        [[ ${pair%%=*} != "$word" ]] || word=${pair#*=}
+    done
+    [[ $word =~ ^[0-9]+$ ]] || die "'$word' is not known: use one of ${*%%=*}"
+    echo "$word"
+}
+
+# Sets the variables of guest_start from its options.
+guest_options() {
+    while (($#)); do
+        case $1 in
+        --on | --memory | --filled | --set | --rate | --pattern | --fill | --verify | --seed | \
+            --machine | --disk)
+            (($# > 1)) || die_usage "guest start: $1 needs a value"
+            printf -v "${1#--}" %s "$2"
+            shift 2
+            ;;
+        --persistent | --paused)
+            printf -v "${1#--}" %s yes
+            shift
+            ;;
+        *) die_usage "guest start: unknown option $1" ;;
+        esac
+    done
+    host_known "$on"
+}
+
+# Prints the guest's command line: numbers only, sizes in pages.
+guest_command_line() {
+    local set_pages filled_pages always=4294967295
+    set_pages=$(guest_pages "$set")
+    filled_pages=$(guest_pages "$filled")
+    filled_pages=$((filled_pages > set_pages ? filled_pages : set_pages))
+    [[ -n $verify ]] || verify=$([[ $rate == 0 ]] && echo 4096 || echo 32768)
+    echo "set=$set_pages filled=$filled_pages seed=$seed" \
+        "rate=$(guest_number max=$always "$rate")" \
+        "verify=$(guest_number max=$always none=0 "$verify")" \
+        "pattern=$(guest_number counter=0 words=1 page=2 hotcold=3 phases=4 "$pattern")" \
+        "fill=$(guest_number random=0 text=1 zero=2 "$fill")"
+}
+
+guest_xml() {
+    local name=$1 command_line=$2
+    cat <<-END
+	<domain type='qemu'>
+	  <name>$name</name>
+	  <memory unit='KiB'>$(($(guest_pages "$memory") * 4))</memory>
+	  <vcpu>1</vcpu>
+	  <os>
+	    <type arch='x86_64' machine='$machine'>hvm</type>
+	    <kernel>/var/lib/libvirt/images/counter</kernel>
+	    <cmdline>$command_line</cmdline>
+	  </os>
+	  <features><acpi/></features>
+	  <devices>
+	    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+	    $(guest_xml_disk "$name")
+	    <controller type='usb' model='none'/>
+	    <serial type='unix'>
+	      <source mode='connect' path='/run/lab/$name.sock'/>
+	    </serial>
+	    <video><model type='none'/></video>
+	    <memballoon model='none'/>
+	  </devices>
+	</domain>
+	END
+}
+
+guest_xml_disk() {
+    [[ -z $disk ]] || echo "<disk type='file'>
+	      <driver name='qemu' type='raw' cache='none'/>
+	      <source file='/var/lib/libvirt/images/$1.img'/>
+	      <target dev='vda' bus='virtio'/>
+	    </disk>"
+}
+
+# What the guest needs in both hosts, wherever it is.
+guest_prepare() {
+    local name=$1 host
+    for host in $hosts; do
+        [[ -z $disk ]] || on_host "$host" truncate -s "$disk" "/var/lib/libvirt/images/$name.img"
+        on_host "$host" /run/lab/dir/tools/stamp "/run/lab/$name.sock" \
+            "/run/lab/dir/guests/$name/$host" >"$lab_dir/guests/$name/$host.stamp"
+    done
+}
+
+guest_start() {
+    [[ ${1:-} == counter ]] || die_usage "guest start: unknown kind '${1:-}': counter"
+    local name=${2:-} on='' memory=256M filled=100M set=64M rate=0 pattern=counter fill=random
+    local verify='' seed=1 machine=pc disk='' persistent='' paused=''
+    local command_line dir=$lab_dir/guests/$name began=${EPOCHREALTIME/./}
+    [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ ]] || die "'$name' is no name for a guest"
+    guest_options "${@:3}"
+    command_line=$(guest_command_line)
+    mkdir "$dir" 2>/dev/null || die "there is a guest '$name' already"
+    trap 'guest_start_failed "$name"' EXIT
+
+    guest_prepare "$name"
+    guest_xml "$name" "$command_line" >"$dir/domain.xml"
+    guest_launch "$name"
+    [[ -n $paused ]] || guest_wait_ready "$name"
+    trap - EXIT
+    echo "$name is ready on $on after $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
+}
+
+guest_launch() {
+    local xml=/run/lab/dir/guests/$1/domain.xml pause=()
+    [[ -z $paused ]] || pause=(--paused)
+    if [[ -n $persistent ]]; then
+        on_host "$on" virsh -q define "$xml"
+        on_host "$on" virsh -q start "${pause[@]}" "$1"
+    else
+        on_host "$on" virsh -q create "${pause[@]}" "$xml"
+    fi >"$lab_dir/guests/$1/virsh.log" || die "libvirt could not start '$1'"
+}
+
+# READY is the line R; an X says why the guest cannot.
+guest_wait_ready() {
+    local log=$lab_dir/guests/$1/$on.1.log
+    wait_until 60 grep -qs ' [RX] ' "$log" || die "'$1' was not ready within 60 s"
+    ! grep -h -o 'X .*' "$log" >&2 || die "'$1' could not start (it said why, above)"
+}
+
+guest_start_failed() {
+    trap - EXIT
+    guest_stop "$1"
+    exit 1
+}
+
+guest_check() {
+    case ${1:-} in
+    -h | --help) exec "$labsrc/guest-check" --help ;;
+    esac
+    guest_known "${1:-}"
+    lab_must_be_up
+    exec "$labsrc/guest-check" --lab "$labsrc/lab" --lab-name "$lab_name" \
+        --logs "$lab_dir/guests/$1" "$@"
+}
+
+guest_stop() {
+    local name=$1 host pid
+    guest_known "$name"
+    for host in $hosts; do
+        on_host "$host" virsh -q destroy "$name" || true
+        on_host "$host" virsh -q undefine "$name" || true
+        if [[ -s $lab_dir/guests/$name/$host.stamp ]]; then
+            pid=$(<"$lab_dir/guests/$name/$host.stamp")
+            on_host "$host" kill "$pid" || true
+        fi
+        on_host "$host" rm -f "/run/lab/$name.sock" "/var/lib/libvirt/images/$name.img"
+    done >/dev/null 2>&1
+    rm -rf "$lab_dir/guests/$name"
 }

@@ -60,6 +60,8 @@ host_daemon() {
 
 host_start() {
     mkdir -p "$lab_dir/$1"
+    # a copy for each: libvirt gives what a guest uses to QEMU's user
+    install -D -m 644 "$lab_dir/tools/counter" "$lab_dir/$1/lib/libvirt/images/counter"
     "$lab_dir/tools/lab-host" "$lab_dir/$1/pid" \
         "$labsrc/host-setup" "$1" "$lab_dir" "$qemu_user" >"$lab_dir/$1/setup.log" 2>&1 ||
         die "$1 could not be set up"
