@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/config.h"
+
+#include "base/error.h"
+#include "vmferry-config.h"
+
+/* The keys of a file, with where their values go; the only place that names them. */
+typedef enum { KEY_STRING, KEY_LIST, KEY_BOOL, KEY_NUMBER } VmfKeyType;
+
+typedef struct {
+    const char *group;
+    const char *key;
+    VmfKeyType type;
+    void *value; /* char **, char ***, gboolean *, guint * */
+    guint min;
+    guint max;
+} VmfKey;
+
+static gboolean
+vmf_key_read(GKeyFile *file, const char *path, const VmfKey *key, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    if (!g_key_file_has_key(file, key->group, key->key, NULL))
+        return TRUE;
+    if (key->type == KEY_STRING) {
+        g_free(*(char **)key->value);
+        *(char **)key->value = g_key_file_get_string(file, key->group, key->key, &problem);
+    } else if (key->type == KEY_LIST) {
+        g_strfreev(*(char ***)key->value);
+        *(char ***)key->value =
+            g_key_file_get_string_list(file, key->group, key->key, NULL, &problem);
+    } else if (key->type == KEY_BOOL) {
+        *(gboolean *)key->value = g_key_file_get_boolean(file, key->group, key->key, &problem);
+    } else {
+        guint64 number = g_key_file_get_uint64(file, key->group, key->key, &problem);
+
+        if (!problem && (number < key->min || number > key->max))
+            g_set_error(&problem, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "must be from %u to %u",
+                        key->min, key->max);
+        *(guint *)key->value = (guint)number;
+    }
+    if (!problem)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "%s: [%s] %s: %s", path, key->group,
+                key->key, problem->message);
+    return FALSE;
+}
+
+static const VmfKey *
+vmf_key_find(const VmfKey *keys, gsize n, const char *group, const char *name)
+{
+    for (gsize i = 0; i < n; i++)
+        if (g_str_equal(keys[i].group, group) && g_str_equal(keys[i].key, name))
+            return &keys[i];
+    return NULL;
+}
+
+static gboolean
+vmf_key_file_check_unknown(GKeyFile *file, const char *path, const VmfKey *keys, gsize n,
+                           GError **error)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+
+    for (char **group = groups; *group; group++) {
+        g_auto(GStrv) names = g_key_file_get_keys(file, *group, NULL, NULL);
+
+        for (char **name = names; name && *name; name++) {
+            if (vmf_key_find(keys, n, *group, *name))
+                continue;
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                        "%s: [%s] %s: no such setting; see vmferryd.conf(5)", path, *group, *name);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean
+vmf_key_file_load(const char *path, const VmfKey *keys, gsize n, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) problem = NULL;
+
+    if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &problem)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "%s: %s", path,
+                    problem->message);
+        return FALSE;
+    }
+    if (!vmf_key_file_check_unknown(file, path, keys, n, error))
+        return FALSE;
+    for (gsize i = 0; i < n; i++)
+        if (!vmf_key_read(file, path, &keys[i], error))
+            return FALSE;
+    return TRUE;
+}
+
+VmfConfig *
+vmf_config_load(const char *path, GError **error)
+{
+    g_autoptr(VmfConfig) config = g_new0(VmfConfig, 1);
+    guint port = VMF_DEFAULT_PORT;
+    const VmfKey keys[] = {
+        {"Network", "Address", KEY_STRING, &config->address, 0, 0},
+        {"Network", "Port", KEY_NUMBER, &port, 1, 65535},
+        {"Security", "TlsDirectory", KEY_STRING, &config->tls_directory, 0, 0},
+        {"Security", "AllowUnencrypted", KEY_BOOL, &config->allow_unencrypted, 0, 0},
+        {"Libvirt", "Uri", KEY_STRING, &config->libvirt_uri, 0, 0},
+        {"Pump", "Path", KEY_STRING, &config->pump_path, 0, 0},
+        {"Pump", "User", KEY_STRING, &config->pump_user, 0, 0},
+        {"Paths", "RunDirectory", KEY_STRING, &config->run_directory, 0, 0},
+        {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
+        {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
+        {"Limits", "KeepFinished", KEY_NUMBER, &config->keep_finished, 0, 86400},
+    };
+
+    config->tls_directory = g_strdup("/etc/pki/vmferry");
+    config->libvirt_uri = g_strdup("qemu:///system");
+    config->pump_path = g_strdup(VMF_PUMP_PATH);
+    config->pump_user = g_strdup("vmferry");
+    config->run_directory = g_strdup(VMF_RUNDIR);
+    config->max_migrations = 8;
+    config->max_connections = 64;
+    config->keep_finished = 600;
+    if (g_file_test(path, G_FILE_TEST_EXISTS) &&
+        !vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error))
+        return NULL;
+    config->port = (guint16)port;
+    return g_steal_pointer(&config);
+}
+
+void
+vmf_config_free(VmfConfig *config)
+{
+    g_free(config->address);
+    g_free(config->tls_directory);
+    g_free(config->libvirt_uri);
+    g_free(config->pump_path);
+    g_free(config->pump_user);
+    g_free(config->run_directory);
+    g_free(config);
+}
+
+gboolean
+vmf_peer_name_is_valid(const char *name)
+{
+    gsize length = strlen(name);
+
+    if (length == 0 || length > 63 || !g_ascii_isalnum(name[0]))
+        return FALSE;
+    for (gsize i = 0; i < length; i++)
+        if (!g_ascii_isalnum(name[i]) && name[i] != '-' && name[i] != '.')
+            return FALSE;
+    return !g_str_equal(name, "pumps"); /* the pumps' control sockets live beside the peers' */
+}
+
+static gboolean
+vmf_peer_config_check(VmfPeerConfig *peer, const char *path, GError **error)
+{
+    const char *problem = NULL;
+
+    if (!peer->name || !vmf_peer_name_is_valid(peer->name))
+        problem = "[Peer] Name: must be the DNS name in the peer's certificate";
+    for (char **address = peer->addresses; !problem && address && *address; address++)
+        if (**address == '\0')
+            problem = "[Peer] Addresses: holds an empty address";
+    if (problem) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "%s: %s", path, problem);
+        return FALSE;
+    }
+    if (!peer->addresses || !peer->addresses[0]) {
+        g_strfreev(peer->addresses);
+        peer->addresses = g_strsplit(peer->name, ";", 0);
+    }
+    if (!peer->libvirt_uri)
+        peer->libvirt_uri = g_strdup_printf("qemu+tls://%s/system", peer->name);
+    return TRUE;
+}
+
+static VmfPeerConfig *
+vmf_peer_config_load(const char *path, GError **error)
+{
+    g_autoptr(VmfPeerConfig) peer = g_new0(VmfPeerConfig, 1);
+    const VmfKey keys[] = {
+        {"Peer", "Name", KEY_STRING, &peer->name, 0, 0},
+        {"Peer", "Addresses", KEY_LIST, &peer->addresses, 0, 0},
+        {"Peer", "LibvirtUri", KEY_STRING, &peer->libvirt_uri, 0, 0},
+        {"Peer", "MaySend", KEY_BOOL, &peer->may_send, 0, 0},
+        {"Peer", "MayReceive", KEY_BOOL, &peer->may_receive, 0, 0},
+    };
+
+    peer->may_send = peer->may_receive = TRUE;
+    if (!vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error) ||
+        !vmf_peer_config_check(peer, path, error))
+        return NULL;
+    return g_steal_pointer(&peer);
+}
+
+void
+vmf_peer_config_free(VmfPeerConfig *peer)
+{
+    g_free(peer->name);
+    g_strfreev(peer->addresses);
+    g_free(peer->libvirt_uri);
+    g_free(peer);
+}
+
+static gint
+vmf_compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static GPtrArray *
+vmf_list_conf_files(const char *directory)
+{
+    GPtrArray *files = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+
+    for (const char *name; dir && (name = g_dir_read_name(dir));)
+        if (g_str_has_suffix(name, ".conf") && name[0] != '.')
+            g_ptr_array_add(files, g_build_filename(directory, name, NULL));
+    g_ptr_array_sort(files, vmf_compare_names);
+    return files;
+}
+
+GPtrArray *
+vmf_peer_configs_load(const char *directory, GError **error)
+{
+    g_autoptr(GPtrArray) files = vmf_list_conf_files(directory);
+    g_autoptr(GPtrArray) peers =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmf_peer_config_free);
+
+    for (guint i = 0; i < files->len; i++) {
+        VmfPeerConfig *peer = vmf_peer_config_load(files->pdata[i], error);
+
+        if (!peer)
+            return NULL;
+        for (guint j = 0; j < peers->len; j++) {
+            if (!g_str_equal(((VmfPeerConfig *)peers->pdata[j])->name, peer->name))
+                continue;
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                        "%s: [Peer] Name: %s is in another file already", (char *)files->pdata[i],
+                        peer->name);
+            vmf_peer_config_free(peer);
+            return NULL;
+        }
+        g_ptr_array_add(peers, peer);
+    }
+    return g_steal_pointer(&peers);
+}

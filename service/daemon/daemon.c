@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/daemon.h"
+
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/incoming.h"
+#include "daemon/manager.h"
+#include "daemon/peer.h"
+#include "daemon/port.h"
+#include "daemon/socket-path.h"
+#include "link/control.h"
+
+#define VMF_BUS_NAME "org.vmferry1"
+
+struct VmfDaemon {
+    VmfConfig *config;
+    VmfLibvirt *libvirt;
+    VmfTicketBook *tickets;
+    GHashTable *peers;      /* name -> VmfPeer */
+    GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
+    GHashTable *incoming;   /* id -> VmfIncoming, running */
+    VmfPort *port;
+
+    GDBusConnection *bus;
+    GDBusObjectManagerServer *objects;
+    GDBusInterfaceSkeleton *manager;
+    guint name_id;
+    GMainLoop *loop;
+    int status;
+};
+
+const VmfConfig *
+vmf_daemon_get_config(VmfDaemon *self)
+{
+    return self->config;
+}
+
+VmfLibvirt *
+vmf_daemon_get_libvirt(VmfDaemon *self)
+{
+    return self->libvirt;
+}
+
+VmfTicketBook *
+vmf_daemon_get_tickets(VmfDaemon *self)
+{
+    return self->tickets;
+}
+
+VmfPeer *
+vmf_daemon_find_peer(VmfDaemon *self, const char *name)
+{
+    return g_hash_table_lookup(self->peers, name);
+}
+
+VmfPeer *
+vmf_daemon_find_peer_of(VmfDaemon *self, const char *const *certificate_names)
+{
+    VmfPeer *peer = NULL;
+
+    for (; *certificate_names && !peer; certificate_names++)
+        peer = vmf_daemon_find_peer(self, *certificate_names);
+    return peer;
+}
+
+VmfMigration *
+vmf_daemon_find_migration(VmfDaemon *self, const char *id)
+{
+    return g_hash_table_lookup(self->migrations, id);
+}
+
+VmfIncoming *
+vmf_daemon_find_incoming(VmfDaemon *self, const char *id)
+{
+    return g_hash_table_lookup(self->incoming, id);
+}
+
+void
+vmf_daemon_add_incoming(VmfDaemon *self, const char *id, VmfIncoming *incoming)
+{
+    g_hash_table_insert(self->incoming, g_strdup(id), incoming);
+}
+
+void
+vmf_daemon_remove_incoming(VmfDaemon *self, const char *id)
+{
+    g_hash_table_remove(self->incoming, id);
+}
+
+/* ---- migrations on the bus ---- */
+
+typedef struct {
+    VmfDaemon *daemon;
+    char *id;
+} VmfForget;
+
+static gboolean
+vmf_daemon_forget(gpointer data)
+{
+    VmfForget *forget = data;
+    VmfMigration *migration = vmf_daemon_find_migration(forget->daemon, forget->id);
+
+    if (migration) {
+        g_dbus_object_manager_server_unexport(
+            forget->daemon->objects,
+            g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));
+        g_hash_table_remove(forget->daemon->migrations, forget->id);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void
+vmf_forget_free(gpointer data)
+{
+    VmfForget *forget = data;
+
+    g_free(forget->id);
+    g_free(forget);
+}
+
+static void
+vmf_daemon_on_finished(VmfMigration *migration, VmfDaemon *self)
+{
+    VmfForget *forget = g_new0(VmfForget, 1);
+
+    forget->daemon = self;
+    forget->id = g_strdup(vmf_migration_get_id(migration));
+    g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, self->config->keep_finished, vmf_daemon_forget,
+                               forget, vmf_forget_free);
+}
+
+static gboolean
+vmf_daemon_check_room(VmfDaemon *self, VmfMigration *migration, GError **error)
+{
+    GHashTableIter iter;
+    gpointer other;
+    guint running = 0;
+
+    if (vmf_daemon_find_migration(self, vmf_migration_get_id(migration))) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_ALREADY_MIGRATING, "the migration's id is taken");
+        return FALSE;
+    }
+    g_hash_table_iter_init(&iter, self->migrations);
+    while (g_hash_table_iter_next(&iter, NULL, &other)) {
+        if (vmf_migration_is_finished(other))
+            continue;
+        running++;
+        if (!g_str_equal(vmf_migration_get_uuid(other), vmf_migration_get_uuid(migration)))
+            continue;
+        g_set_error(error, VMF_ERROR, VMF_ERROR_ALREADY_MIGRATING,
+                    "guest '%s' is being migrated already (%s); see vmferry status",
+                    vmf_migration_get_domain(other), vmf_migration_get_id(other));
+        return FALSE;
+    }
+    if (running < self->config->max_migrations)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
+                "%u migrations run already, which is the limit of this host (Migrations in "
+                "vmferryd.conf)",
+                running);
+    return FALSE;
+}
+
+gboolean
+vmf_daemon_add_migration(VmfDaemon *self, VmfMigration *migration, GError **error)
+{
+    if (!vmf_daemon_check_room(self, migration, error))
+        return FALSE;
+    g_hash_table_insert(self->migrations, g_strdup(vmf_migration_get_id(migration)),
+                        g_object_ref(migration));
+    g_signal_connect(migration, "finished", G_CALLBACK(vmf_daemon_on_finished), self);
+    vmf_manager_serve_cancel(migration);
+    g_dbus_object_manager_server_export(self->objects, vmf_migration_get_object(migration));
+    return TRUE;
+}
+
+/* ---- start and end ---- */
+
+static gboolean
+vmf_daemon_make_directories(VmfDaemon *self, GError **error)
+{
+    g_autofree char *pumps = g_build_filename(self->config->run_directory, "pumps", NULL);
+
+    if (g_mkdir_with_parents(self->config->run_directory, 0755) == 0 &&
+        g_mkdir_with_parents(pumps, 0700) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "%s: %s",
+                self->config->run_directory, g_strerror(errno));
+    return FALSE;
+}
+
+static gboolean
+vmf_daemon_load_peers(VmfDaemon *self, const char *directory, GError **error)
+{
+    g_autoptr(GPtrArray) configs = vmf_peer_configs_load(directory, error);
+
+    if (!configs)
+        return FALSE;
+    while (configs->len > 0) {
+        VmfPeer *peer = vmf_peer_new(self, g_ptr_array_steal_index(configs, configs->len - 1));
+
+        g_hash_table_insert(self->peers, (gpointer)vmf_peer_get_config(peer)->name, peer);
+        g_dbus_object_manager_server_export(self->objects, vmf_peer_get_object(peer));
+    }
+    return TRUE;
+}
+
+static gboolean
+vmf_daemon_connect_bus(VmfDaemon *self, GBusType type, GError **error)
+{
+    self->bus = g_bus_get_sync(type, NULL, error);
+    if (!self->bus)
+        return FALSE;
+    g_dbus_connection_set_exit_on_close(self->bus, FALSE);
+    self->manager = vmf_manager_new(self);
+    if (!g_dbus_interface_skeleton_export(self->manager, self->bus, VMF_MANAGER_PATH, error))
+        return FALSE;
+    g_dbus_object_manager_server_set_connection(self->objects, self->bus);
+    return TRUE;
+}
+
+VmfDaemon *
+vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
+{
+    g_autoptr(VmfDaemon) self = g_new0(VmfDaemon, 1);
+    g_autoptr(VmfIdentity) identity = NULL;
+
+    self->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_object_unref);
+    self->migrations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
+    self->incoming =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vmf_incoming_free);
+    self->tickets = vmf_ticket_book_new();
+    self->loop = g_main_loop_new(NULL, FALSE);
+    self->objects = g_dbus_object_manager_server_new(VMF_MANAGER_PATH);
+    self->config = vmf_config_load(options->config_path, error);
+    if (!self->config || !vmf_daemon_make_directories(self, error))
+        return NULL;
+    self->libvirt = vmf_libvirt_new(self->config->libvirt_uri);
+    /* Not used yet, but better told now than at the first migration. */
+    identity = vmf_identity_load(self->config->tls_directory, error);
+    if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
+        !vmf_daemon_connect_bus(self, options->bus_type, error))
+        return NULL;
+    self->port = vmf_port_new(self, error);
+    if (!self->port)
+        return NULL;
+    vmf_libvirt_start(self->libvirt);
+    return g_steal_pointer(&self);
+}
+
+void
+vmf_daemon_free(VmfDaemon *self)
+{
+    g_clear_handle_id(&self->name_id, g_bus_unown_name);
+    g_clear_pointer(&self->port, vmf_port_free);
+    if (self->libvirt)
+        vmf_libvirt_stop(self->libvirt);
+    g_clear_object(&self->manager);
+    g_clear_object(&self->objects);
+    g_clear_object(&self->bus);
+    g_hash_table_unref(self->incoming);
+    g_hash_table_unref(self->migrations);
+    g_hash_table_unref(self->peers);
+    g_clear_object(&self->libvirt);
+    vmf_ticket_book_free(self->tickets);
+    g_main_loop_unref(self->loop);
+    g_clear_pointer(&self->config, vmf_config_free);
+    g_free(self);
+}
+
+static void
+vmf_daemon_on_name_acquired(GDBusConnection *bus, const char *name, gpointer data)
+{
+    vmf_info(NULL, "ready as %s on the bus", name);
+}
+
+static void
+vmf_daemon_on_name_lost(GDBusConnection *bus, const char *name, gpointer data)
+{
+    VmfDaemon *self = data;
+
+    vmf_warn(NULL,
+             bus && !g_dbus_connection_is_closed(bus)
+                 ? "another vmferryd has the name %s on the bus"
+                 : "lost the bus; ending, migrations go on (%s)",
+             name);
+    self->status = 1;
+    g_main_loop_quit(self->loop);
+}
+
+static gboolean
+vmf_daemon_on_signal(gpointer data)
+{
+    VmfDaemon *self = data;
+
+    vmf_info(NULL, "ending");
+    g_main_loop_quit(self->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+int
+vmf_daemon_run(VmfDaemon *self)
+{
+    guint term = g_unix_signal_add(SIGTERM, vmf_daemon_on_signal, self);
+    guint interrupt = g_unix_signal_add(SIGINT, vmf_daemon_on_signal, self);
+
+    self->name_id = g_bus_own_name_on_connection(
+        self->bus, VMF_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, vmf_daemon_on_name_acquired,
+        vmf_daemon_on_name_lost, self, NULL);
+    g_main_loop_run(self->loop);
+    g_source_remove(term);
+    g_source_remove(interrupt);
+    return self->status;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vmferryd: what its parts share, and its life.
+ *
+ * A VmfDaemon belongs to the main loop. vmf_daemon_get_config() and the peers' and libvirt's own
+ * thread-safe functions are what worker threads may use of it.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "daemon/config.h"
+#include "daemon/libvirt.h"
+#include "daemon/migration.h"
+#include "link/ticket.h"
+
+typedef struct VmfDaemon VmfDaemon;
+typedef struct VmfIncoming VmfIncoming;
+typedef struct _VmfPeer VmfPeer;
+
+typedef struct {
+    const char *config_path;     /* vmferryd.conf */
+    const char *peers_directory; /* peers.d */
+    GBusType bus_type;           /* G_BUS_TYPE_SYSTEM but in tests */
+} VmfDaemonOptions;
+
+/* Reads the configuration and starts everything but the bus name. Errors: BAD_CONFIGURATION, ... */
+VmfDaemon *vmf_daemon_new(const VmfDaemonOptions *options, GError **error);
+void vmf_daemon_free(VmfDaemon *daemon);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDaemon, vmf_daemon_free)
+
+/* Until SIGTERM, SIGINT, or the bus is lost; the exit status. */
+int vmf_daemon_run(VmfDaemon *daemon);
+
+const VmfConfig *vmf_daemon_get_config(VmfDaemon *daemon);
+VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
+VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
+
+/* NULL when there is none; borrowed. */
+VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);
+VmfPeer *vmf_daemon_find_peer_of(VmfDaemon *daemon, const char *const *certificate_names);
+VmfMigration *vmf_daemon_find_migration(VmfDaemon *daemon, const char *id);
+VmfIncoming *vmf_daemon_find_incoming(VmfDaemon *daemon, const char *id);
+
+/*
+ * Puts a migration on the bus; it goes again some time after it is finished.
+ * Errors: ALREADY_MIGRATING (the guest, or the id), LIMIT_REACHED.
+ */
+gboolean vmf_daemon_add_migration(VmfDaemon *daemon, VmfMigration *migration, GError **error);
+
+/* The daemon owns incoming migrations while they run. */
+void vmf_daemon_add_incoming(VmfDaemon *daemon, const char *id, VmfIncoming *incoming);
+void vmf_daemon_remove_incoming(VmfDaemon *daemon, const char *id);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is asked of guests before they are moved. All functions block on libvirt: worker threads.
+ */
+#pragma once
+
+#include "daemon/libvirt.h"
+
+typedef struct {
+    char *name;
+    char *uuid;
+    guint64 memory; /* bytes */
+    gboolean paused;
+    gboolean writable_disk;
+    gulong qemu_version; /* 7002000 for 7.2.0; of the host's default emulator */
+} VmfGuest;
+
+void vmf_guest_free(VmfGuest *guest);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfGuest, vmf_guest_free)
+
+/* By name or UUID. Errors: NO_SUCH_DOMAIN, LIBVIRT_UNAVAILABLE, LIBVIRT_FAILED. */
+virDomainPtr vmf_guest_lookup(virConnectPtr connection, const char *name_or_uuid, GError **error);
+
+/*
+ * What a guest is that somebody wants to move. Errors: as above, DOMAIN_NOT_RUNNING.
+ */
+VmfGuest *vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid, GError **error);
+
+/*
+ * Whether moving it now would lose it: QEMU before 10.0 aborts when a paused guest whose disks were
+ * never activated after it arrived here is migrated again. `has_run`: it was seen running.
+ */
+gboolean vmf_guest_check_safe(const VmfGuest *guest, gboolean has_run, GError **error);
+
+/* The destination: no live guest of that UUID, no other guest of that name. Error: DOMAIN_EXISTS.
+ */
+gboolean vmf_guest_check_absent(virConnectPtr connection, const char *name, const char *uuid,
+                                GError **error);
+
+/* User and group that this host's QEMU runs as. */
+gboolean vmf_guest_get_owner(virConnectPtr connection, guint *ret_uid, guint *ret_gid,
+                             GError **error);

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/incoming.h"
+
+#include <gio/gunixsocketaddress.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/guest.h"
+#include "daemon/link-service.h"
+#include "daemon/peer.h"
+#include "daemon/pump-process.h"
+#include "daemon/socket-path.h"
+#include "link/control.h"
+
+#define VMF_TICKET_LIFETIME (60 * G_USEC_PER_SEC)
+#define VMF_LINK_PATIENCE 60    /* s: from Prepare to a data link */
+#define VMF_VERDICT_PATIENCE 30 /* s: from the pump's end to the source's word */
+#define VMF_PUMP_PATIENCE 5     /* s: from the source's word to the pump's end */
+
+struct VmfIncoming {
+    VmfDaemon *daemon; /* outlives it */
+    VmfMigration *migration;
+    VmfPeer *peer;
+    GDBusConnection *link;
+    char *host;
+    char *path; /* QEMU's socket */
+    gboolean encrypt;
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+
+    VmfBusLink *skeleton;
+    GDBusMethodInvocation *preparing; /* Prepare, until it is answered */
+    GDBusMethodInvocation *finishing; /* Finish, likewise */
+
+    VmfPump *pump;
+    GError *pump_error;
+    gulong cancel_handler;
+    guint timer; /* the one patience that runs */
+
+    gboolean decided; /* `verdict` holds */
+    GError *verdict;
+};
+
+static void vmf_incoming_end(VmfIncoming *self);
+
+VmfPeer *
+vmf_incoming_get_peer(VmfIncoming *self)
+{
+    return self->peer;
+}
+
+static const char *
+vmf_incoming_id(VmfIncoming *self)
+{
+    return vmf_migration_get_id(self->migration);
+}
+
+void
+vmf_incoming_free(VmfIncoming *self)
+{
+    g_clear_handle_id(&self->timer, g_source_remove);
+    if (self->pump)
+        g_signal_handlers_disconnect_by_data(self->pump, self);
+    g_signal_handler_disconnect(self->migration, self->cancel_handler);
+    g_clear_object(&self->pump);
+    g_clear_object(&self->skeleton);
+    g_clear_object(&self->preparing);
+    g_clear_object(&self->finishing);
+    g_clear_error(&self->pump_error);
+    g_clear_error(&self->verdict);
+    g_object_unref(self->migration);
+    g_object_unref(self->peer);
+    g_object_unref(self->link);
+    g_free(self->host);
+    g_free(self->path);
+    explicit_bzero(self->secret, sizeof self->secret);
+    g_free(self);
+}
+
+static void
+vmf_incoming_set_timer(VmfIncoming *self, guint seconds, GSourceFunc callback)
+{
+    g_clear_handle_id(&self->timer, g_source_remove);
+    if (seconds)
+        self->timer = g_timeout_add_seconds(seconds, callback, self);
+}
+
+/* ---- the end ---- */
+
+/* It is decided how it ended; over as soon as the pump is. */
+static void
+vmf_incoming_decide(VmfIncoming *self, const GError *verdict)
+{
+    if (self->decided)
+        return;
+    self->decided = TRUE;
+    self->verdict = verdict ? g_error_copy(verdict) : NULL;
+    if (self->preparing)
+        return; /* there may be a pump in a moment */
+    if (!self->pump || vmf_pump_has_ended(self->pump)) {
+        vmf_incoming_end(self);
+        return;
+    }
+    if (verdict)
+        vmf_pump_stop(self->pump, verdict);
+}
+
+static void
+vmf_incoming_end(VmfIncoming *self)
+{
+    (void)g_unlink(self->path);
+    vmf_ticket_book_revoke(vmf_daemon_get_tickets(self->daemon), vmf_incoming_id(self));
+    vmf_migration_finish(self->migration, self->verdict);
+    if (self->finishing)
+        vmf_bus_link_complete_finish(self->skeleton, g_steal_pointer(&self->finishing));
+    vmf_daemon_remove_incoming(self->daemon, vmf_incoming_id(self));
+}
+
+static gboolean
+vmf_incoming_on_pump_late(gpointer data)
+{
+    VmfIncoming *self = data;
+
+    self->timer = 0;
+    if (self->pump)
+        vmf_pump_stop(self->pump, self->verdict);
+    return G_SOURCE_REMOVE;
+}
+
+void
+vmf_incoming_finish(VmfIncoming *self, const char *name, const char *message, VmfBusLink *skeleton,
+                    GDBusMethodInvocation *invocation)
+{
+    g_autoptr(GError) verdict = NULL;
+
+    if (self->decided) {
+        g_dbus_method_invocation_return_error(invocation, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
+                                              "the migration is over already");
+        return;
+    }
+    self->finishing = invocation;
+    if (*name)
+        verdict = g_error_new_literal(VMF_ERROR, (int)vmf_error_from_name(name), message);
+    vmf_incoming_set_timer(self, VMF_PUMP_PATIENCE, vmf_incoming_on_pump_late);
+    vmf_incoming_decide(self, verdict);
+}
+
+/* ---- when the source does not say how it ended ---- */
+
+static void
+vmf_incoming_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfMigration *migration = source;
+    g_autoptr(virConnect) connection = NULL;
+    g_autoptr(virDomain) domain = NULL;
+    GError *error = NULL;
+    int state = 0;
+
+    connection = vmf_libvirt_open(data, &error);
+    if (connection)
+        domain = virDomainLookupByUUIDString(connection, vmf_migration_get_uuid(migration));
+    if (error)
+        g_task_return_error(task, error);
+    else if (domain && virDomainGetState(domain, &state, NULL, 0) == 0 &&
+             state == VIR_DOMAIN_RUNNING)
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_new_error(task, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
+                                "%s fell silent before the guest ran here",
+                                vmf_migration_get_peer(migration));
+}
+
+static void
+vmf_incoming_asked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfDaemon *daemon = data;
+    VmfIncoming *self =
+        vmf_daemon_find_incoming(daemon, vmf_migration_get_id(VMF_MIGRATION(source)));
+    g_autoptr(GError) error = NULL;
+
+    g_task_propagate_boolean(G_TASK(result), &error);
+    if (self)
+        vmf_incoming_decide(self, self->pump_error && error ? self->pump_error : error);
+}
+
+static gboolean
+vmf_incoming_on_silence(gpointer data)
+{
+    VmfIncoming *self = data;
+    g_autoptr(GTask) task = g_task_new(self->migration, NULL, vmf_incoming_asked, self->daemon);
+
+    self->timer = 0;
+    g_task_set_task_data(task, g_strdup(vmf_daemon_get_config(self->daemon)->libvirt_uri), g_free);
+    g_task_run_in_thread(task, vmf_incoming_ask_thread);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+vmf_incoming_on_pump_ended(VmfPump *pump, const GError *error, VmfIncoming *self)
+{
+    if (error && !self->pump_error)
+        self->pump_error = g_error_copy(error);
+    if (self->decided)
+        vmf_incoming_end(self);
+    else
+        vmf_incoming_set_timer(self, VMF_VERDICT_PATIENCE, vmf_incoming_on_silence);
+}
+
+static void
+vmf_incoming_on_statistics(VmfPump *pump, GVariant *statistics, VmfIncoming *self)
+{
+    vmf_migration_note_statistics(self->migration, statistics);
+}
+
+/* ---- channels ---- */
+
+typedef struct {
+    VmfPump *pump;
+    guint channel;
+    char *id;
+} VmfDial;
+
+static void
+vmf_dial_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfDial *dial = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSocketConnection) connection =
+        g_socket_client_connect_finish(G_SOCKET_CLIENT(source), result, &error);
+
+    if (connection) {
+        vmf_pump_answer_channel(dial->pump, dial->channel,
+                                g_socket_connection_get_socket(connection));
+    } else {
+        vmf_warn(dial->id, "QEMU's socket does not answer: %s", error->message);
+        vmf_pump_refuse_channel(dial->pump, dial->channel, error->message);
+    }
+    g_object_unref(dial->pump);
+    g_free(dial->id);
+    g_free(dial);
+}
+
+static void
+vmf_incoming_on_wanted(VmfPump *pump, guint channel, const char *kind, VmfIncoming *self)
+{
+    g_autoptr(GSocketClient) client = NULL;
+    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(self->path);
+    VmfDial *dial;
+
+    if (!g_str_equal(kind, "qemu")) {
+        vmf_pump_refuse_channel(pump, channel, "this host takes no channel of that kind");
+        return;
+    }
+    vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
+    dial = g_new0(VmfDial, 1);
+    dial->pump = g_object_ref(pump);
+    dial->channel = channel;
+    dial->id = g_strdup(vmf_incoming_id(self));
+    client = g_socket_client_new();
+    g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(address), NULL, vmf_dial_done, dial);
+}
+
+/* ---- the data link ---- */
+
+typedef struct {
+    VmfDaemon *daemon;
+    char *id;
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+} VmfAttach;
+
+static void
+vmf_incoming_attached(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfAttach *attach = data;
+    VmfIncoming *self = vmf_daemon_find_incoming(attach->daemon, attach->id);
+    g_autoptr(GError) error = NULL;
+
+    if (self && vmf_pump_attach_link_finish(self->pump, result, &error)) {
+        vmf_ticket_book_spend(vmf_daemon_get_tickets(attach->daemon), attach->ticket);
+        vmf_incoming_set_timer(self, 0, NULL);
+        vmf_info(attach->id, "data link is up");
+    } else if (self) {
+        error = vmf_error_normalize(g_steal_pointer(&error));
+        vmf_warn(attach->id, "a data connection was refused: %s", error->message);
+    }
+    g_free(attach->id);
+    g_free(attach);
+}
+
+void
+vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const uint8_t ticket[VMF_TICKET_ID_SIZE])
+{
+    VmfAttach *attach;
+
+    if (!self->pump)
+        return; /* still preparing: nobody can have the ticket */
+    attach = g_new0(VmfAttach, 1);
+    attach->daemon = self->daemon;
+    attach->id = g_strdup(vmf_incoming_id(self));
+    memcpy(attach->ticket, ticket, sizeof attach->ticket);
+    vmf_pump_attach_link_async(self->pump, socket, FALSE, vmf_incoming_attached, attach);
+}
+
+static gboolean
+vmf_incoming_on_no_link(gpointer data)
+{
+    VmfIncoming *self = data;
+    g_autoptr(GError) error =
+        g_error_new(VMF_ERROR, VMF_ERROR_TIMED_OUT, "%s opened no data link within %d s",
+                    vmf_migration_get_peer(self->migration), VMF_LINK_PATIENCE);
+
+    self->timer = 0;
+    vmf_incoming_decide(self, error);
+    return G_SOURCE_REMOVE;
+}
+
+/* ---- Cancel on this host: the source decides ---- */
+
+static void
+vmf_incoming_on_cancel(VmfMigration *migration, VmfIncoming *self)
+{
+    g_dbus_connection_call(self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Cancel",
+                           g_variant_new("(s)", vmf_incoming_id(self)), NULL,
+                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+}
+
+/* ---- Prepare ---- */
+
+/* QEMU's user binds its socket here, and nobody else. */
+static gboolean
+vmf_incoming_make_directory(const char *path, guint uid, guint gid, GError **error)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+
+    if ((g_mkdir(directory, 0700) == 0 || errno == EEXIST) && chown(directory, uid, gid) == 0 &&
+        g_chmod(directory, 0711) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", directory, g_strerror(errno));
+    return FALSE;
+}
+
+/* Our certificate must bear the name, or the source means somebody else. */
+static gboolean
+vmf_incoming_check_host(const VmfConfig *config, const char *host, GError **error)
+{
+    g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, error);
+
+    if (!identity)
+        return FALSE;
+    if (g_strv_contains(vmf_identity_get_names(identity), host))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_NAME_MISMATCH, "this host is not called %s", host);
+    return FALSE;
+}
+
+static void
+vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfIncoming *self = data;
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(virConnect) connection = NULL;
+    GError *error = NULL;
+    VmfPump *pump = NULL;
+    guint uid = 0;
+    guint gid = 0;
+
+    connection = vmf_libvirt_open(config->libvirt_uri, &error);
+    if (connection &&
+        vmf_guest_check_absent(connection, vmf_migration_get_domain(self->migration),
+                               vmf_migration_get_uuid(self->migration), &error) &&
+        vmf_guest_get_owner(connection, &uid, &gid, &error) &&
+        vmf_incoming_check_host(config, self->host, &error) &&
+        vmf_incoming_make_directory(self->path, uid, gid, &error)) {
+        (void)g_unlink(self->path);
+        pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
+                              self->encrypt, NULL, &error);
+    }
+    if (pump)
+        g_task_return_pointer(task, pump, g_object_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+static GVariant *
+vmf_incoming_answer(VmfIncoming *self)
+{
+    GVariantDict answer;
+
+    g_variant_dict_init(&answer, NULL);
+    g_variant_dict_insert(&answer, "path", "s", self->path);
+    g_variant_dict_insert_value(
+        &answer, "ticket",
+        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->ticket, sizeof self->ticket, 1));
+    g_variant_dict_insert_value(
+        &answer, "secret",
+        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->secret, sizeof self->secret, 1));
+    return g_variant_dict_end(&answer);
+}
+
+static void
+vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfIncoming *self = data;
+    g_autoptr(GDBusMethodInvocation) invocation = g_steal_pointer(&self->preparing);
+    g_autoptr(GError) error = NULL;
+
+    self->pump = g_task_propagate_pointer(G_TASK(result), &error);
+    if (self->pump) {
+        g_signal_connect(self->pump, "ended", G_CALLBACK(vmf_incoming_on_pump_ended), self);
+        g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
+        g_signal_connect(self->pump, "channel-wanted", G_CALLBACK(vmf_incoming_on_wanted), self);
+    }
+    if (self->pump && self->decided) /* the source changed its mind meanwhile */
+        error = self->verdict ? g_error_copy(self->verdict)
+                              : g_error_new(VMF_ERROR, VMF_ERROR_PROTOCOL, "finished too early");
+    if (error) {
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&invocation), error);
+        self->decided = FALSE;
+        g_clear_error(&self->verdict);
+        vmf_incoming_decide(self, error);
+        return;
+    }
+    vmf_bus_link_complete_prepare(self->skeleton, g_steal_pointer(&invocation),
+                                  vmf_incoming_answer(self));
+    vmf_incoming_set_timer(self, VMF_LINK_PATIENCE, vmf_incoming_on_no_link);
+}
+
+static VmfMigration *
+vmf_incoming_new_migration(const VmfIncomingRequest *request)
+{
+    const VmfMigrationInit init = {
+        .id = request->id,
+        .domain = request->name,
+        .uuid = request->uuid,
+        .peer = vmf_peer_get_config(request->peer)->name,
+        .outgoing = FALSE,
+        .encrypted = !request->unencrypted,
+    };
+
+    return vmf_migration_new(&init);
+}
+
+void
+vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBusLink *skeleton,
+                     GDBusMethodInvocation *invocation)
+{
+    g_autoptr(VmfMigration) migration = vmf_incoming_new_migration(request);
+    g_autofree char *path =
+        vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory, request->host, request->name);
+    const VmfTicket *ticket = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GTask) task = NULL;
+    VmfIncoming *self;
+
+    if (!path)
+        error = g_error_new(VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                            "the destination's name leaves no room for a socket path");
+    else if (vmf_daemon_add_migration(daemon, migration, &error))
+        ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(daemon), request->id,
+                                       g_get_monotonic_time(), VMF_TICKET_LIFETIME, &error);
+    if (!ticket) {
+        vmf_migration_finish(migration, error);
+        g_dbus_method_invocation_return_gerror(invocation, error);
+        return;
+    }
+    self = g_new0(VmfIncoming, 1);
+    self->daemon = daemon;
+    self->migration = g_object_ref(migration);
+    self->peer = g_object_ref(request->peer);
+    self->link = g_object_ref(request->link);
+    self->host = g_strdup(request->host);
+    self->path = g_steal_pointer(&path);
+    self->encrypt = !request->unencrypted;
+    memcpy(self->secret, ticket->secret, sizeof self->secret);
+    memcpy(self->ticket, ticket->id, sizeof self->ticket);
+    self->skeleton = g_object_ref(skeleton);
+    self->preparing = invocation;
+    self->cancel_handler =
+        g_signal_connect(migration, "cancel", G_CALLBACK(vmf_incoming_on_cancel), self);
+    vmf_info(request->id, "%s sends guest '%s'", vmf_migration_get_peer(migration), request->name);
+    vmf_daemon_add_incoming(daemon, request->id, self);
+    task = g_task_new(NULL, NULL, vmf_incoming_prepared, self);
+    g_task_set_task_data(task, self, NULL);
+    g_task_run_in_thread(task, vmf_incoming_prepare_thread);
+}

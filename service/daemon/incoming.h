@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The destination's part in a migration.
+ *
+ *   Link.Prepare   check the guest, start the pump, make room for QEMU's socket, issue a ticket
+ *   data link      the port finds it by ticket and hands it to the pump
+ *   channel        the pump asks for QEMU's socket, this daemon dials it
+ *   Link.Finish    the source says how it ended; everything goes
+ *
+ * When the source falls silent, what libvirt says of the guest decides. Main loop; what blocks is
+ * done in a thread. A VmfIncoming belongs to its daemon and goes by itself when it is over.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+#include "link-bus.h"
+
+/* What the source said; checked. Borrowed for the call. */
+typedef struct {
+    const char *id;
+    const char *name;
+    const char *uuid;
+    const char *host; /* this host, as the source knows it */
+    gboolean unencrypted;
+    VmfPeer *peer;
+    GDBusConnection *link;
+} VmfIncomingRequest;
+
+/* Answers `invocation`, sooner or later. */
+void vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request,
+                          VmfBusLink *skeleton, GDBusMethodInvocation *invocation);
+
+/* A data connection that showed a ticket of this migration. */
+void vmf_incoming_take_data(VmfIncoming *incoming, GSocket *socket,
+                            const uint8_t ticket[VMF_TICKET_ID_SIZE]);
+
+/* The source's verdict: `name` is "" or an error's name. Answers `invocation` when cleaned up. */
+void vmf_incoming_finish(VmfIncoming *incoming, const char *name, const char *message,
+                         VmfBusLink *skeleton, GDBusMethodInvocation *invocation);
+
+VmfPeer *vmf_incoming_get_peer(VmfIncoming *incoming);
+
+/* For the daemon. */
+void vmf_incoming_free(VmfIncoming *incoming);

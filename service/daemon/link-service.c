@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/link-service.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/incoming.h"
+#include "daemon/peer.h"
+#include "link-bus.h"
+#include "vmferry-config.h"
+
+/* libvirt itself takes names of guests of this length. */
+#define VMF_GUEST_NAME_MAX 255
+
+typedef struct {
+    VmfDaemon *daemon;
+    VmfPeer *peer; /* NULL: a host with a good certificate that is not in peers.d */
+    GDBusConnection *link;
+    VmfBusLink *skeleton;
+    gboolean greeted;
+} VmfLinkService;
+
+static void
+vmf_link_service_free(gpointer data, GClosure *closure)
+{
+    VmfLinkService *service = data;
+
+    g_clear_object(&service->peer);
+    g_object_unref(service->skeleton);
+    g_object_unref(service->link);
+    g_free(service);
+}
+
+static gboolean
+vmf_link_service_refuse(GDBusMethodInvocation *invocation, VmfError code, const char *message)
+{
+    g_dbus_method_invocation_return_error_literal(invocation, VMF_ERROR, (int)code, message);
+    return TRUE;
+}
+
+static gboolean
+vmf_link_service_check_greeted(VmfLinkService *service, GDBusMethodInvocation *invocation)
+{
+    if (service->greeted)
+        return TRUE;
+    vmf_link_service_refuse(invocation, VMF_ERROR_PROTOCOL, "expected Hello first");
+    return FALSE;
+}
+
+static void
+vmf_link_on_flushed(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_dbus_connection_flush_finish(G_DBUS_CONNECTION(source), result, NULL);
+    g_dbus_connection_close(G_DBUS_CONNECTION(source), NULL, NULL, NULL);
+}
+
+/* Told by name, so that its administrator knows what to do; then it goes. */
+static gboolean
+vmf_link_refuse_stranger(VmfLinkService *service, GDBusMethodInvocation *invocation)
+{
+    vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                            "that host does not know this one; add a file for it to "
+                            "/etc/vmferry/peers.d there");
+    g_dbus_connection_flush(service->link, NULL, vmf_link_on_flushed, NULL);
+    return TRUE;
+}
+
+static gboolean
+vmf_link_on_hello(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, GVariant *offer,
+                  VmfLinkService *service)
+{
+    const char *version = "";
+    GVariantDict answer;
+
+    if (!service->peer)
+        return vmf_link_refuse_stranger(service, invocation);
+    g_variant_lookup(offer, "version", "&s", &version);
+    if (strlen(version) > 64)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PROTOCOL, "version is too long");
+    vmf_peer_set_version(service->peer, version);
+    service->greeted = TRUE;
+    g_variant_dict_init(&answer, NULL);
+    g_variant_dict_insert(&answer, "version", "s", VMF_VERSION);
+    vmf_bus_link_complete_hello(skeleton, invocation, g_variant_dict_end(&answer));
+    return TRUE;
+}
+
+/* What a peer says of the guest, or FALSE with the invocation answered. */
+static gboolean
+vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInvocation *invocation)
+{
+    const char *problem = NULL;
+
+    g_variant_lookup(guest, "name", "&s", &request->name);
+    g_variant_lookup(guest, "uuid", "&s", &request->uuid);
+    g_variant_lookup(guest, "host", "&s", &request->host);
+    g_variant_lookup(guest, "unencrypted", "b", &request->unencrypted);
+    if (!vmf_migration_id_is_valid(request->id))
+        problem = "the migration's id is not valid";
+    else if (!request->name || !*request->name || strlen(request->name) > VMF_GUEST_NAME_MAX ||
+             strchr(request->name, '/'))
+        problem = "the guest's name is missing or not valid";
+    else if (!request->uuid || !g_uuid_string_is_valid(request->uuid))
+        problem = "the guest's UUID is missing or not valid";
+    else if (!request->host || !vmf_peer_name_is_valid(request->host))
+        problem = "the name of the destination is missing or not valid";
+    if (problem)
+        vmf_link_service_refuse(invocation, VMF_ERROR_INVALID_ARGUMENT, problem);
+    return problem == NULL;
+}
+
+static gboolean
+vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
+                    GVariant *guest, VmfLinkService *service)
+{
+    VmfIncomingRequest request = {.id = id, .peer = service->peer, .link = service->link};
+
+    if (!vmf_link_service_check_greeted(service, invocation) ||
+        !vmf_link_read_guest(guest, &request, invocation))
+        return TRUE;
+    if (!vmf_peer_get_config(service->peer)->may_send)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                                       "the destination's configuration lets this host send no "
+                                       "guests (MaySend in its peers.d)");
+    if (request.unencrypted && !vmf_daemon_get_config(service->daemon)->allow_unencrypted)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                                       "the destination's configuration allows no unencrypted "
+                                       "data links (AllowUnencrypted in its vmferryd.conf)");
+    vmf_incoming_prepare(service->daemon, &request, skeleton, invocation);
+    return TRUE;
+}
+
+static gboolean
+vmf_link_on_finish(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
+                   const char *name, const char *message, VmfLinkService *service)
+{
+    VmfIncoming *incoming = vmf_daemon_find_incoming(service->daemon, id);
+
+    if (!vmf_link_service_check_greeted(service, invocation))
+        return TRUE;
+    if (!incoming || vmf_incoming_get_peer(incoming) != service->peer)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
+                                       "no migration with that id comes from this host");
+    vmf_incoming_finish(incoming, name, message, skeleton, invocation);
+    return TRUE;
+}
+
+static gboolean
+vmf_link_on_cancel(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
+                   VmfLinkService *service)
+{
+    VmfMigration *migration = vmf_daemon_find_migration(service->daemon, id);
+
+    if (!vmf_link_service_check_greeted(service, invocation))
+        return TRUE;
+    if (!migration ||
+        g_strcmp0(vmf_migration_get_peer(migration), vmf_peer_get_config(service->peer)->name) ||
+        !vmf_migration_request_cancel(migration))
+        return vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
+                                       "no migration with that id goes to this host");
+    vmf_bus_link_complete_cancel(skeleton, invocation);
+    return TRUE;
+}
+
+static void
+vmf_link_service_on_closed(GDBusConnection *link, gboolean remote_vanished, GError *why,
+                           gpointer data)
+{
+    VmfLinkService *service = data;
+
+    g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(service->skeleton));
+    /* Disconnecting drops the last reference that the link holds on itself. */
+    g_signal_handlers_disconnect_by_data(link, service);
+}
+
+void
+vmf_link_service_attach(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link, gboolean dialled)
+{
+    VmfLinkService *service = g_new0(VmfLinkService, 1);
+    g_autoptr(GError) error = NULL;
+
+    service->daemon = daemon;
+    service->peer = peer ? g_object_ref(peer) : NULL;
+    service->link = g_object_ref(link);
+    service->skeleton = vmf_bus_link_skeleton_new();
+    service->greeted = dialled;
+    g_signal_connect(service->skeleton, "handle-hello", G_CALLBACK(vmf_link_on_hello), service);
+    g_signal_connect(service->skeleton, "handle-prepare", G_CALLBACK(vmf_link_on_prepare), service);
+    g_signal_connect(service->skeleton, "handle-finish", G_CALLBACK(vmf_link_on_finish), service);
+    g_signal_connect(service->skeleton, "handle-cancel", G_CALLBACK(vmf_link_on_cancel), service);
+    g_signal_connect_data(link, "closed", G_CALLBACK(vmf_link_service_on_closed), service,
+                          vmf_link_service_free, 0);
+    if (!g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(service->skeleton), link,
+                                          VMF_LINK_OBJECT, &error))
+        vmf_warn(NULL, "cannot serve the control link: %s", error->message);
+}

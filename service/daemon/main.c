@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vmferryd: see vmferryd(8). */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "vmferry-config.h"
+
+typedef struct {
+    gboolean version;
+    gboolean debug;
+    gboolean session;
+    char *config;
+    char *peers;
+} VmfArguments;
+
+static gboolean
+vmf_arguments_parse(VmfArguments *arguments, int *argc, char ***argv)
+{
+    const GOptionEntry entries[] = {
+        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &arguments->config,
+         "Configuration file (default " VMF_SYSCONFDIR "/vmferryd.conf)", "FILE"},
+        {"peers", 'p', 0, G_OPTION_ARG_FILENAME, &arguments->peers,
+         "Folder of peers (default: peers.d beside the configuration file)", "DIR"},
+        {"session-bus", 0, 0, G_OPTION_ARG_NONE, &arguments->session,
+         "Use the session bus, for tests", NULL},
+        {"debug", 'd', 0, G_OPTION_ARG_NONE, &arguments->debug, "Log more", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &arguments->version, "Print the version", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("- carry live migrations");
+    g_autoptr(GError) error = NULL;
+
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, argc, argv, &error)) {
+        fprintf(stderr, "vmferryd: %s; see vmferryd --help\n", error->message);
+        return FALSE;
+    }
+    if (*argc > 1) {
+        fprintf(stderr, "vmferryd: unexpected argument '%s'; see vmferryd --help\n", (*argv)[1]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static int
+vmf_main(const VmfArguments *arguments)
+{
+    const char *config = arguments->config ? arguments->config : VMF_SYSCONFDIR "/vmferryd.conf";
+    g_autofree char *directory = g_path_get_dirname(config);
+    g_autofree char *peers = arguments->peers ? g_strdup(arguments->peers)
+                                              : g_build_filename(directory, "peers.d", NULL);
+    const VmfDaemonOptions options = {
+        .config_path = config,
+        .peers_directory = peers,
+        .bus_type = arguments->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM,
+    };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfDaemon) daemon = NULL;
+
+    if (arguments->version) {
+        puts("vmferryd " VMF_VERSION);
+        return EXIT_SUCCESS;
+    }
+    /* GIO's TLS takes its protocol versions from here alone; checked after each handshake. */
+    g_setenv("G_TLS_GNUTLS_PRIORITY", "NORMAL:-VERS-ALL:+VERS-TLS1.3", TRUE);
+    vmf_log_init("vmferryd", arguments->debug);
+    (void)vmf_error_quark();
+    daemon = vmf_daemon_new(&options, &error);
+    if (!daemon) {
+        vmf_warn(NULL, "%s", error->message);
+        return EXIT_FAILURE;
+    }
+    return vmf_daemon_run(daemon);
+}
+
+int
+main(int argc, char **argv)
+{
+    VmfArguments arguments = {0};
+    int status = 2;
+
+    setlocale(LC_ALL, "");
+    if (vmf_arguments_parse(&arguments, &argc, &argv))
+        status = vmf_main(&arguments);
+    g_free(arguments.config);
+    g_free(arguments.peers);
+    return status;
+}

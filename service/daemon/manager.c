@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/manager.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/authority.h"
+#include "daemon/guest.h"
+#include "daemon/outgoing.h"
+#include "daemon/peer.h"
+#include "vmferry-bus.h"
+#include "vmferry-config.h"
+
+typedef struct {
+    VmfDaemon *daemon;
+    VmfBusManager *skeleton;
+    GDBusMethodInvocation *invocation;
+    char *domain;
+    VmfPeer *peer;
+    VmfOutgoingOptions options;
+} VmfRequest;
+
+static void
+vmf_request_free(gpointer data)
+{
+    VmfRequest *request = data;
+
+    g_object_unref(request->skeleton);
+    g_clear_object(&request->peer);
+    g_free(request->domain);
+    g_free(request);
+}
+
+static void
+vmf_request_fail(VmfRequest *request, const GError *error)
+{
+    g_dbus_method_invocation_return_gerror(request->invocation, error);
+    vmf_request_free(request);
+}
+
+/* Borrowed; NULL with the invocation answered. */
+static VmfPeer *
+vmf_manager_find_peer(VmfDaemon *daemon, const char *name, GError **error)
+{
+    VmfPeer *peer = vmf_daemon_find_peer(daemon, name);
+
+    if (!peer)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NO_SUCH_PEER,
+                    "no peer is called '%s'; add a file for it to /etc/vmferry/peers.d", name);
+    return peer;
+}
+
+/* ---- Migrate ---- */
+
+static gboolean
+vmf_options_read(GVariant *options, VmfOutgoingOptions *ret, GError **error)
+{
+    GVariantIter iter;
+    const char *key;
+    GVariant *value;
+
+    g_variant_iter_init(&iter, options);
+    while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
+        gboolean known =
+            g_str_equal(key, "unencrypted") && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN);
+
+        if (known)
+            ret->unencrypted = g_variant_get_boolean(value);
+        g_variant_unref(value);
+        if (known)
+            continue;
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                    "option '%s' is not known, or of another type", key);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+vmf_migrate_look_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfRequest *request = data;
+    VmfLibvirt *libvirt = vmf_daemon_get_libvirt(request->daemon);
+    const char *uri = vmf_daemon_get_config(request->daemon)->libvirt_uri;
+    GError *error = NULL;
+    g_autoptr(virConnect) connection = vmf_libvirt_open(uri, &error);
+    g_autoptr(VmfGuest) guest = NULL;
+
+    if (connection)
+        guest = vmf_guest_describe(connection, request->domain, &error);
+    if (guest && vmf_guest_check_safe(guest, vmf_libvirt_has_run(libvirt, guest->uuid), &error))
+        g_task_return_pointer(task, g_steal_pointer(&guest), (GDestroyNotify)vmf_guest_free);
+    else
+        g_task_return_error(task, error);
+}
+
+static void
+vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfRequest *request = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfGuest) guest = g_task_propagate_pointer(G_TASK(result), &error);
+    g_autoptr(VmfMigration) migration = NULL;
+    g_autofree char *id = g_uuid_string_random();
+    VmfMigrationInit init = {.id = id, .outgoing = TRUE};
+
+    if (!guest) {
+        vmf_request_fail(request, error);
+        return;
+    }
+    id[8] = '\0'; /* short enough to type, and unique among those on the bus */
+    init.domain = guest->name;
+    init.uuid = guest->uuid;
+    init.peer = vmf_peer_get_config(request->peer)->name;
+    init.encrypted = !request->options.unencrypted;
+    migration = vmf_migration_new(&init);
+    if (!vmf_daemon_add_migration(request->daemon, migration, &error)) {
+        vmf_request_fail(request, error);
+        return;
+    }
+    vmf_outgoing_start(request->daemon, migration, request->peer, &request->options);
+    vmf_bus_manager_complete_migrate(
+        request->skeleton, request->invocation,
+        g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));
+    vmf_request_free(request);
+}
+
+static void
+vmf_migrate_authorized(GDBusMethodInvocation *invocation, gpointer data)
+{
+    VmfRequest *request = data;
+    g_autoptr(GVariant) options =
+        g_variant_get_child_value(g_dbus_method_invocation_get_parameters(invocation), 2);
+    const VmfConfig *config = vmf_daemon_get_config(request->daemon);
+    g_autoptr(GTask) task = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *peer;
+
+    request->invocation = invocation;
+    g_variant_get_child(g_dbus_method_invocation_get_parameters(invocation), 1, "&s", &peer);
+    request->peer = vmf_manager_find_peer(request->daemon, peer, &error);
+    if (!request->peer) {
+        vmf_request_fail(request, error);
+        return;
+    }
+    g_object_ref(request->peer);
+    if (vmf_options_read(options, &request->options, &error)) {
+        if (!vmf_peer_get_config(request->peer)->may_receive)
+            error = g_error_new(VMF_ERROR, VMF_ERROR_PEER_REFUSED,
+                                "this host sends no guests to %s (MayReceive in peers.d)", peer);
+        else if (request->options.unencrypted && !config->allow_unencrypted)
+            error = g_error_new_literal(VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                                        "this host allows no unencrypted data links "
+                                        "(AllowUnencrypted in vmferryd.conf)");
+    }
+    if (error) {
+        vmf_request_fail(request, error);
+        return;
+    }
+    task = g_task_new(NULL, NULL, vmf_migrate_looked, request);
+    g_task_set_task_data(task, request, NULL);
+    g_task_run_in_thread(task, vmf_migrate_look_thread);
+}
+
+static VmfRequest *
+vmf_request_new(VmfDaemon *daemon, VmfBusManager *skeleton, const char *domain)
+{
+    VmfRequest *request = g_new0(VmfRequest, 1);
+
+    request->daemon = daemon;
+    request->skeleton = g_object_ref(skeleton);
+    request->domain = g_strdup(domain);
+    return request;
+}
+
+static gboolean
+vmf_manager_on_migrate(VmfBusManager *skeleton, GDBusMethodInvocation *invocation,
+                       const char *domain, const char *peer, GVariant *options, VmfDaemon *daemon)
+{
+    vmf_authority_check(invocation, vmf_migrate_authorized,
+                        vmf_request_new(daemon, skeleton, domain), vmf_request_free);
+    return TRUE;
+}
+
+/* ---- Connect ---- */
+
+static void
+vmf_connect_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfRequest *request = data;
+    GError *error = NULL;
+    g_autoptr(GSocketAddress) remote = NULL;
+    g_autoptr(GDBusConnection) link = vmf_peer_get_link(request->peer, NULL, &remote, &error);
+
+    if (link)
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, vmf_error_normalize(error));
+}
+
+static void
+vmf_connect_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfRequest *request = data;
+    g_autoptr(GError) error = NULL;
+
+    if (!g_task_propagate_boolean(G_TASK(result), &error)) {
+        vmf_request_fail(request, error);
+        return;
+    }
+    vmf_bus_manager_complete_connect(request->skeleton, request->invocation);
+    vmf_request_free(request);
+}
+
+static void
+vmf_connect_authorized(GDBusMethodInvocation *invocation, gpointer data)
+{
+    VmfRequest *request = data;
+    g_autoptr(GTask) task = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *name;
+
+    request->invocation = invocation;
+    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(&s)", &name);
+    request->peer = vmf_manager_find_peer(request->daemon, name, &error);
+    if (!request->peer) {
+        vmf_request_fail(request, error);
+        return;
+    }
+    g_object_ref(request->peer);
+    task = g_task_new(NULL, NULL, vmf_connect_done, request);
+    g_task_set_task_data(task, request, NULL);
+    g_task_run_in_thread(task, vmf_connect_thread);
+}
+
+static gboolean
+vmf_manager_on_connect(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, const char *peer,
+                       VmfDaemon *daemon)
+{
+    vmf_authority_check(invocation, vmf_connect_authorized, vmf_request_new(daemon, skeleton, NULL),
+                        vmf_request_free);
+    return TRUE;
+}
+
+/* ---- Migration.Cancel ---- */
+
+static void
+vmf_cancel_authorized(GDBusMethodInvocation *invocation, gpointer data)
+{
+    g_autoptr(VmfMigration) migration = data;
+
+    if (vmf_migration_request_cancel(migration))
+        g_dbus_method_invocation_return_value(invocation, NULL);
+    else
+        g_dbus_method_invocation_return_error(invocation, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
+                                              "migration %s is over already",
+                                              vmf_migration_get_id(migration));
+}
+
+static gboolean
+vmf_manager_on_cancel(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
+                      VmfMigration *migration)
+{
+    vmf_authority_check(invocation, vmf_cancel_authorized, g_object_ref(migration), g_object_unref);
+    return TRUE;
+}
+
+void
+vmf_manager_serve_cancel(VmfMigration *migration)
+{
+    g_autoptr(GDBusInterface) skeleton = g_dbus_object_get_interface(
+        G_DBUS_OBJECT(vmf_migration_get_object(migration)), "org.vmferry1.Migration");
+
+    /* The migration holds the skeleton, so this must not hold the migration. */
+    g_signal_connect(skeleton, "handle-cancel", G_CALLBACK(vmf_manager_on_cancel), migration);
+}
+
+static void
+vmf_manager_on_libvirt(VmfLibvirt *libvirt, gboolean connected, VmfBusManager *skeleton)
+{
+    vmf_bus_manager_set_libvirt_connected(skeleton, connected);
+}
+
+GDBusInterfaceSkeleton *
+vmf_manager_new(VmfDaemon *daemon)
+{
+    static const char *const features[] = {"frames", "tls", NULL};
+    VmfBusManager *skeleton = vmf_bus_manager_skeleton_new();
+
+    vmf_bus_manager_set_version(skeleton, VMF_VERSION);
+    vmf_bus_manager_set_features(skeleton, features);
+    g_signal_connect(skeleton, "handle-migrate", G_CALLBACK(vmf_manager_on_migrate), daemon);
+    g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);
+    g_signal_connect_object(vmf_daemon_get_libvirt(daemon), "connected",
+                            G_CALLBACK(vmf_manager_on_libvirt), skeleton, 0);
+    return G_DBUS_INTERFACE_SKELETON(skeleton);
+}

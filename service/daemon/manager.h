@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * org.vmferry1.Manager at /org/vmferry1 (data/org.vmferry1.xml). Main loop.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+
+#define VMF_MANAGER_PATH "/org/vmferry1"
+
+/* The object to put on the bus; the caller's. It borrows the daemon. */
+GDBusInterfaceSkeleton *vmf_manager_new(VmfDaemon *daemon);
+
+/* Cancel on a migration's object, for root. */
+void vmf_manager_serve_cancel(VmfMigration *migration);

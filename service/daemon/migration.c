@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/migration.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "vmferry-bus.h"
+
+/* What is left for switchover and the answers: 1 is for "completed" alone. */
+#define VMF_PROGRESS_BEFORE_END 0.98
+
+struct _VmfMigration {
+    GObject parent_instance;
+
+    char *id;
+    char *domain;
+    char *uuid;
+    char *peer;
+    VmfBusObjectSkeleton *object;
+    VmfBusMigration *bus; /* its setters may be called from any thread */
+    GMutex lock;          /* for the following */
+    VmfState state;
+    double progress;
+};
+
+G_DEFINE_FINAL_TYPE(VmfMigration, vmf_migration, G_TYPE_OBJECT)
+
+enum { SIGNAL_CANCEL, SIGNAL_FINISHED, SIGNALS };
+
+static guint vmf_migration_signals[SIGNALS];
+
+static const char *const vmf_state_names[] = {"preparing", "running", "switching",
+                                              "completed", "failed",  "cancelled"};
+
+gboolean
+vmf_migration_id_is_valid(const char *id)
+{
+    gsize length = strlen(id);
+
+    return length >= 8 && length <= 36 && strspn(id, "0123456789abcdef-") == length;
+}
+
+const char *
+vmf_migration_get_id(VmfMigration *self)
+{
+    return self->id;
+}
+
+const char *
+vmf_migration_get_domain(VmfMigration *self)
+{
+    return self->domain;
+}
+
+const char *
+vmf_migration_get_uuid(VmfMigration *self)
+{
+    return self->uuid;
+}
+
+const char *
+vmf_migration_get_peer(VmfMigration *self)
+{
+    return self->peer;
+}
+
+GDBusObjectSkeleton *
+vmf_migration_get_object(VmfMigration *self)
+{
+    return G_DBUS_OBJECT_SKELETON(self->object);
+}
+
+VmfState
+vmf_migration_get_state(VmfMigration *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    return self->state;
+}
+
+gboolean
+vmf_migration_is_finished(VmfMigration *self)
+{
+    return vmf_migration_get_state(self) >= VMF_STATE_COMPLETED;
+}
+
+/* Forward only; TRUE when it is a change. */
+static gboolean
+vmf_migration_advance(VmfMigration *self, VmfState state)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    if (state <= self->state || self->state >= VMF_STATE_COMPLETED)
+        return FALSE;
+    self->state = state;
+    if (state == VMF_STATE_COMPLETED)
+        self->progress = 1;
+    return TRUE;
+}
+
+void
+vmf_migration_set_state(VmfMigration *self, VmfState state)
+{
+    if (vmf_migration_advance(self, state))
+        vmf_bus_migration_set_state(self->bus, vmf_state_names[state]);
+}
+
+static gboolean
+vmf_migration_emit_finished(gpointer data)
+{
+    g_signal_emit(data, vmf_migration_signals[SIGNAL_FINISHED], 0);
+    return G_SOURCE_REMOVE;
+}
+
+void
+vmf_migration_finish(VmfMigration *self, const GError *error)
+{
+    VmfState state = !error                                                   ? VMF_STATE_COMPLETED
+                     : g_error_matches(error, VMF_ERROR, VMF_ERROR_CANCELLED) ? VMF_STATE_CANCELLED
+                                                                              : VMF_STATE_FAILED;
+
+    if (!vmf_migration_advance(self, state))
+        return;
+    if (error) {
+        VmfError code = error->domain == VMF_ERROR ? (VmfError)error->code : VMF_ERROR_FAILED;
+
+        vmf_bus_migration_set_error(self->bus,
+                                    g_variant_new("(ss)", vmf_error_name(code), error->message));
+        vmf_warn(self->id, "%s: %s", vmf_state_names[state], error->message);
+    } else {
+        vmf_bus_migration_set_progress(self->bus, 1);
+        vmf_bus_migration_set_remaining(self->bus, 0);
+        vmf_info(self->id, "completed");
+    }
+    vmf_bus_migration_set_expected_end(self->bus, 0);
+    vmf_bus_migration_set_ended(self->bus, (guint64)g_get_real_time());
+    vmf_bus_migration_set_state(self->bus, vmf_state_names[state]);
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, vmf_migration_emit_finished,
+                               g_object_ref(self), g_object_unref);
+}
+
+static guint64
+vmf_statistic(GVariant *statistics, const char *name)
+{
+    guint64 value = 0;
+
+    g_variant_lookup(statistics, name, "t", &value);
+    return value;
+}
+
+void
+vmf_migration_note_statistics(VmfMigration *self, GVariant *statistics)
+{
+    gboolean outgoing = g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
+
+    vmf_bus_migration_set_bytes_from_qemu(
+        self->bus, vmf_statistic(statistics, outgoing ? "bytes-from-qemu" : "bytes-to-qemu"));
+    vmf_bus_migration_set_bytes_on_wire(
+        self->bus, vmf_statistic(statistics, outgoing ? "bytes-wire-out" : "bytes-wire-in"));
+    vmf_bus_migration_set_link_rate(self->bus, vmf_statistic(statistics, "link-rate"));
+}
+
+/* When it ends if nothing changes; 0 when the guest dirties faster than the link carries. */
+static guint64
+vmf_job_expected_end(const VmfJob *job)
+{
+    double dirty = (double)job->dirty_rate * (double)(job->page_size ? job->page_size : 4096);
+    double rate = (double)job->bandwidth - dirty;
+
+    if (rate <= 0 || job->data_remaining == 0)
+        return 0;
+    return (guint64)g_get_real_time() +
+           (guint64)((double)job->data_remaining / rate * G_USEC_PER_SEC);
+}
+
+void
+vmf_migration_note_job(VmfMigration *self, const VmfJob *job)
+{
+    double progress;
+
+    if (job->downtime)
+        vmf_bus_migration_set_downtime(self->bus, job->downtime);
+    if (job->data_total == 0 || vmf_migration_is_finished(self))
+        return;
+    progress = 1 - (double)job->data_remaining / (double)MAX(job->data_total, job->data_remaining);
+    g_mutex_lock(&self->lock);
+    self->progress = MAX(self->progress, progress * VMF_PROGRESS_BEFORE_END);
+    progress = self->progress;
+    g_mutex_unlock(&self->lock);
+    vmf_bus_migration_set_progress(self->bus, progress);
+    vmf_bus_migration_set_remaining(self->bus, job->data_remaining);
+    vmf_bus_migration_set_dirty_rate(self->bus, job->dirty_rate);
+    vmf_bus_migration_set_expected_end(self->bus, vmf_job_expected_end(job));
+    vmf_migration_note_iteration(self, (guint)job->iteration);
+}
+
+void
+vmf_migration_note_iteration(VmfMigration *self, guint iteration)
+{
+    if (iteration > vmf_bus_migration_get_iteration(self->bus))
+        vmf_bus_migration_set_iteration(self->bus, iteration);
+}
+
+gboolean
+vmf_migration_request_cancel(VmfMigration *self)
+{
+    if (vmf_migration_is_finished(self))
+        return FALSE;
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_CANCEL], 0);
+    return TRUE;
+}
+
+static void
+vmf_migration_finalize(GObject *object)
+{
+    VmfMigration *self = VMF_MIGRATION(object);
+
+    g_free(self->id);
+    g_free(self->domain);
+    g_free(self->uuid);
+    g_free(self->peer);
+    g_clear_object(&self->bus);
+    g_clear_object(&self->object);
+    g_mutex_clear(&self->lock);
+    G_OBJECT_CLASS(vmf_migration_parent_class)->finalize(object);
+}
+
+static void
+vmf_migration_class_init(VmfMigrationClass *class)
+{
+    GType type = G_TYPE_FROM_CLASS(class);
+
+    G_OBJECT_CLASS(class)->finalize = vmf_migration_finalize;
+    vmf_migration_signals[SIGNAL_CANCEL] =
+        g_signal_new("cancel", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_FINISHED] =
+        g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+vmf_migration_init(VmfMigration *self)
+{
+    g_mutex_init(&self->lock);
+    self->bus = vmf_bus_migration_skeleton_new();
+}
+
+VmfMigration *
+vmf_migration_new(const VmfMigrationInit *init)
+{
+    VmfMigration *self = g_object_new(VMF_TYPE_MIGRATION, NULL);
+    g_autofree char *path = g_strconcat(VMF_MIGRATION_PATH, init->id, NULL);
+
+    g_strdelimit(path, "-", '_'); /* which object paths do not have */
+    self->id = g_strdup(init->id);
+    self->domain = g_strdup(init->domain);
+    self->uuid = g_strdup(init->uuid);
+    self->peer = g_strdup(init->peer);
+    g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
+                 init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump", "origin",
+                 "vmferry", "encrypted", init->encrypted, "state",
+                 vmf_state_names[VMF_STATE_PREPARING], "started", (guint64)g_get_real_time(),
+                 "error", g_variant_new("(ss)", "", ""), NULL);
+    self->object = vmf_bus_object_skeleton_new(path);
+    vmf_bus_object_skeleton_set_migration(self->object, self->bus);
+    return self;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A migration as the bus shows it, on either side: org.vmferry1.Migration.
+ *
+ * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
+ * be called from any thread; signals are emitted on the main loop: "cancel" (somebody asked for it)
+ * and "finished" (a final state, once).
+ * State goes preparing -> running -> switching -> completed|failed|cancelled, never back; what
+ * comes after a final state is ignored.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "daemon/libvirt.h"
+
+#define VMF_TYPE_MIGRATION (vmf_migration_get_type())
+G_DECLARE_FINAL_TYPE(VmfMigration, vmf_migration, VMF, MIGRATION, GObject)
+
+#define VMF_MIGRATION_PATH "/org/vmferry1/migration/"
+
+typedef enum {
+    VMF_STATE_PREPARING,
+    VMF_STATE_RUNNING,
+    VMF_STATE_SWITCHING,
+    VMF_STATE_COMPLETED,
+    VMF_STATE_FAILED,
+    VMF_STATE_CANCELLED,
+} VmfState;
+
+typedef struct {
+    const char *id; /* see vmf_migration_id_is_valid() */
+    const char *domain;
+    const char *uuid;
+    const char *peer;
+    gboolean outgoing;
+    gboolean encrypted;
+} VmfMigrationInit;
+
+VmfMigration *vmf_migration_new(const VmfMigrationInit *init);
+
+/* 8 to 36 characters of [0-9a-f-]: it becomes part of object and socket paths. */
+gboolean vmf_migration_id_is_valid(const char *id);
+
+const char *vmf_migration_get_id(VmfMigration *migration);
+const char *vmf_migration_get_domain(VmfMigration *migration);
+const char *vmf_migration_get_uuid(VmfMigration *migration);
+const char *vmf_migration_get_peer(VmfMigration *migration);
+VmfState vmf_migration_get_state(VmfMigration *migration);
+gboolean vmf_migration_is_finished(VmfMigration *migration);
+
+/* For the object manager; object path VMF_MIGRATION_PATH + id. */
+GDBusObjectSkeleton *vmf_migration_get_object(VmfMigration *migration);
+
+/* Not for final states. */
+void vmf_migration_set_state(VmfMigration *migration, VmfState state);
+
+/* Final: `error` NULL is completed, VMF_ERROR_CANCELLED is cancelled, others are failed. */
+void vmf_migration_finish(VmfMigration *migration, const GError *error);
+
+/* What the pump counts: a{sv} as in org.vmferry1.Pump, Statistics. */
+void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics);
+
+/* What libvirt tells of the job. */
+void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);
+void vmf_migration_note_iteration(VmfMigration *migration, guint iteration);
+
+/* Main loop only: emits "cancel" unless it is over. FALSE when it is. */
+gboolean vmf_migration_request_cancel(VmfMigration *migration);

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/outgoing.h"
+
+#include <libvirt/virterror.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/doorway.h"
+#include "daemon/link-service.h"
+#include "daemon/pump-process.h"
+#include "daemon/socket-path.h"
+#include "daemon/watch.h"
+#include "link/control.h"
+
+#define VMF_PREPARE_TIMEOUT 30000 /* ms */
+#define VMF_FINISH_TIMEOUT 15000  /* ms */
+#define VMF_PUMP_PATIENCE 5000    /* ms: from libvirt's word to the pump's end */
+
+typedef struct {
+    VmfDaemon *daemon; /* outlives it: it waits for its migrations */
+    VmfMigration *migration;
+    VmfPeer *peer;
+    gboolean encrypt;
+    GCancellable *cancellable; /* for every step but libvirt's */
+    gulong cancel_handler;
+    VmfWatch *watch;
+
+    /* the worker's, set once and in order */
+    GDBusConnection *link;
+    GSocketAddress *remote;
+    gboolean prepared;
+    char *path;
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+    VmfDoorway *doorway;
+
+    GMutex lock; /* for the following, which both threads touch */
+    VmfPump *pump;
+    virDomainPtr domain; /* while libvirt migrates it */
+    GError *pump_error;
+} VmfOutgoing;
+
+static const char *
+vmf_outgoing_id(VmfOutgoing *self)
+{
+    return vmf_migration_get_id(self->migration);
+}
+
+static void
+vmf_outgoing_free(gpointer data)
+{
+    VmfOutgoing *self = data;
+
+    g_clear_object(&self->link);
+    g_clear_object(&self->remote);
+    g_clear_object(&self->pump);
+    g_clear_error(&self->pump_error);
+    g_object_unref(self->cancellable);
+    g_object_unref(self->migration);
+    g_object_unref(self->peer);
+    g_free(self->path);
+    g_mutex_clear(&self->lock);
+    explicit_bzero(self->secret, sizeof self->secret);
+    g_free(self);
+}
+
+/* ---- cancelling (main loop) ---- */
+
+static void
+vmf_domain_unref(gpointer data)
+{
+    virDomainFree(data);
+}
+
+static void
+vmf_outgoing_abort_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    virDomainPtr domain = data;
+    GError *error = NULL;
+
+    if (virDomainAbortJob(domain) == 0) {
+        g_task_return_boolean(task, TRUE);
+        return;
+    }
+    vmf_libvirt_set_error(&error, VMF_ERROR_LIBVIRT_FAILED, "aborting the job");
+    g_task_return_error(task, error);
+}
+
+static void
+vmf_outgoing_aborted(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(VmfPump) pump = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (g_task_propagate_boolean(G_TASK(result), &error))
+        return;
+    /* libvirt has no job to abort yet, or not any more: then without a stream there will be none.
+     */
+    why = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
+    vmf_pump_stop(pump, why);
+}
+
+static void
+vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
+{
+    g_autoptr(GTask) task = NULL;
+
+    vmf_info(vmf_outgoing_id(self), "asked to cancel");
+    g_cancellable_cancel(self->cancellable);
+    g_mutex_lock(&self->lock);
+    if (self->domain && self->pump) {
+        virDomainRef(self->domain);
+        task = g_task_new(NULL, NULL, vmf_outgoing_aborted, g_object_ref(self->pump));
+        g_task_set_task_data(task, self->domain, vmf_domain_unref);
+    }
+    g_mutex_unlock(&self->lock);
+    if (task)
+        g_task_run_in_thread(task, vmf_outgoing_abort_thread);
+}
+
+/* ---- what the pump says (main loop) ---- */
+
+static void
+vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *self)
+{
+    vmf_migration_note_statistics(self->migration, statistics);
+}
+
+static void
+vmf_outgoing_on_pump_ended(VmfPump *pump, const GError *error, VmfOutgoing *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    if (error && !self->pump_error)
+        self->pump_error = g_error_copy(error);
+}
+
+/* ---- the steps (worker) ---- */
+
+static gboolean
+vmf_outgoing_read_answer(VmfOutgoing *self, GVariant *answer, GError **error)
+{
+    g_autoptr(GVariant) dict = g_variant_get_child_value(answer, 0);
+    const struct {
+        const char *name;
+        uint8_t *to;
+        gsize size;
+    } fields[] = {{"ticket", self->ticket, sizeof self->ticket},
+                  {"secret", self->secret, sizeof self->secret}};
+    g_autofree char *path = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
+        g_autoptr(GVariant) value =
+            g_variant_lookup_value(dict, fields[i].name, G_VARIANT_TYPE_BYTESTRING);
+        gsize size = 0;
+        const uint8_t *data = value ? g_variant_get_fixed_array(value, &size, 1) : NULL;
+
+        if (size != fields[i].size) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s answered without a %s",
+                        vmf_migration_get_peer(self->migration), fields[i].name);
+            return FALSE;
+        }
+        memcpy(fields[i].to, data, size);
+    }
+    /* One string for both QEMUs, so a peer that sees another path could only be refused later. */
+    g_variant_lookup(dict, "path", "s", &path);
+    if (g_strcmp0(path, self->path) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                "%s would use %s, this host %s; make RunDirectory the same on both",
+                vmf_migration_get_peer(self->migration), path ? path : "nothing", self->path);
+    return FALSE;
+}
+
+static gboolean
+vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
+{
+    const VmfPeerConfig *peer = vmf_peer_get_config(self->peer);
+    g_autoptr(GVariant) answer = NULL;
+    GVariantDict guest;
+
+    self->link = vmf_peer_get_link(self->peer, self->cancellable, &self->remote, error);
+    if (!self->link)
+        return FALSE;
+    g_variant_dict_init(&guest, NULL);
+    g_variant_dict_insert(&guest, "name", "s", vmf_migration_get_domain(self->migration));
+    g_variant_dict_insert(&guest, "uuid", "s", vmf_migration_get_uuid(self->migration));
+    g_variant_dict_insert(&guest, "host", "s", peer->name);
+    g_variant_dict_insert(&guest, "unencrypted", "b", !self->encrypt);
+    self->prepared = TRUE; /* or may be, if no answer comes */
+    answer = g_dbus_connection_call_sync(
+        self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Prepare",
+        g_variant_new("(s@a{sv})", vmf_outgoing_id(self), g_variant_dict_end(&guest)),
+        G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, VMF_PREPARE_TIMEOUT, self->cancellable,
+        error);
+    if (!answer) {
+        self->prepared = error && !g_dbus_error_is_remote_error(*error);
+        return FALSE;
+    }
+    return vmf_outgoing_read_answer(self, answer, error);
+}
+
+static gboolean
+vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(GSocket) data = NULL;
+    VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
+                                   self->encrypt, self->cancellable, error);
+
+    if (!pump)
+        return FALSE;
+    g_signal_connect(pump, "ended", G_CALLBACK(vmf_outgoing_on_pump_ended), self);
+    g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
+    g_mutex_lock(&self->lock);
+    self->pump = pump;
+    g_mutex_unlock(&self->lock);
+    data = vmf_data_dial(self->remote, self->ticket, self->cancellable, error);
+    return data && vmf_pump_attach_link(pump, data, TRUE, self->cancellable, error);
+}
+
+static int
+vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain)
+{
+    g_autofree char *uri = g_strdup_printf("unix://%s", self->path);
+    virTypedParameterPtr params = NULL;
+    int n = 0;
+    int max = 0;
+    int result = -1;
+
+    if (virTypedParamsAddString(&params, &n, &max, VIR_MIGRATE_PARAM_URI, uri) == 0)
+        result =
+            virDomainMigrateToURI3(domain, vmf_peer_get_config(self->peer)->libvirt_uri, params,
+                                   (unsigned int)n, VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER);
+    virTypedParamsFree(params, n);
+    return result;
+}
+
+/* Which of the two reasons to tell: the pump's, when it came to grief by itself. */
+static void
+vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    if (g_cancellable_is_cancelled(self->cancellable))
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled; the guest runs on here");
+    else if (self->pump_error)
+        g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; the guest runs on here",
+                    self->pump_error->message);
+    else
+        g_propagate_error(error, g_error_copy(libvirt_error));
+}
+
+static gboolean
+vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(virConnect) connection = vmf_libvirt_open(config->libvirt_uri, error);
+    g_autoptr(virDomain) domain = NULL;
+    g_autoptr(GError) problem = NULL;
+    int result;
+
+    if (connection)
+        domain = vmf_guest_lookup(connection, vmf_migration_get_uuid(self->migration), error);
+    if (!domain || g_cancellable_set_error_if_cancelled(self->cancellable, error))
+        return FALSE;
+    vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
+    g_mutex_lock(&self->lock);
+    self->domain = domain;
+    g_mutex_unlock(&self->lock);
+    result = vmf_outgoing_call_libvirt(self, domain);
+    if (result < 0)
+        vmf_libvirt_set_error(&problem, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
+    g_mutex_lock(&self->lock);
+    self->domain = NULL;
+    g_mutex_unlock(&self->lock);
+    if (problem)
+        vmf_outgoing_set_failure(self, problem, error);
+    return result == 0;
+}
+
+/* The destination cleans up while we wait; when it cannot hear us it finds out by itself. */
+static void
+vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
+{
+    g_autoptr(GVariant) answer = NULL;
+    g_autoptr(GError) problem = NULL;
+    VmfError code = error && error->domain == VMF_ERROR ? (VmfError)error->code : VMF_ERROR_FAILED;
+
+    answer = g_dbus_connection_call_sync(
+        self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
+        g_variant_new("(sss)", vmf_outgoing_id(self), error ? vmf_error_name(code) : "",
+                      error ? error->message : ""),
+        NULL, G_DBUS_CALL_FLAGS_NONE, VMF_FINISH_TIMEOUT, NULL, &problem);
+    if (!answer)
+        vmf_debug(vmf_outgoing_id(self), "telling the peer: %s", problem->message);
+}
+
+static void
+vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
+{
+    if (self->doorway)
+        vmf_doorway_close(self->doorway);
+    if (self->pump && error)
+        vmf_pump_stop(self->pump, error);
+    if (self->prepared)
+        vmf_outgoing_tell_peer(self, error);
+    if (self->pump && !vmf_pump_wait_ended(self->pump, VMF_PUMP_PATIENCE))
+        vmf_pump_stop(self->pump, error);
+}
+
+static gpointer
+vmf_outgoing_thread(gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    VmfOutgoing *self = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    if (vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error)) {
+        self->doorway = vmf_doorway_open(self->path, self->pump, vmf_outgoing_id(self),
+                                         vmf_daemon_get_config(self->daemon)->libvirt_uri, &error);
+        if (self->doorway)
+            vmf_outgoing_migrate(self, &error);
+    }
+    if (error) {
+        error = vmf_error_normalize(error);
+        if (g_cancellable_is_cancelled(self->cancellable) && error->code != VMF_ERROR_CANCELLED) {
+            g_clear_error(&error);
+            error = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
+        }
+    }
+    vmf_outgoing_clean_up(self, error);
+    if (error)
+        g_task_return_error(task, error);
+    else
+        g_task_return_boolean(task, TRUE);
+    return NULL;
+}
+
+static void
+vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfOutgoing *self = data;
+    g_autoptr(GError) error = NULL;
+
+    if (self->pump)
+        g_signal_handlers_disconnect_by_data(self->pump, self);
+    g_signal_handler_disconnect(self->migration, self->cancel_handler);
+    vmf_watch_stop(self->watch);
+    g_task_propagate_boolean(G_TASK(result), &error);
+    vmf_migration_finish(self->migration, error);
+    vmf_outgoing_free(self);
+}
+
+void
+vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
+                   const VmfOutgoingOptions *options)
+{
+    VmfOutgoing *self = g_new0(VmfOutgoing, 1);
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, vmf_outgoing_done, self);
+
+    self->daemon = daemon;
+    self->migration = g_object_ref(migration);
+    self->peer = g_object_ref(peer);
+    self->encrypt = !options->unencrypted;
+    self->cancellable = g_cancellable_new();
+    self->path =
+        vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory,
+                        vmf_peer_get_config(peer)->name, vmf_migration_get_domain(migration));
+    g_mutex_init(&self->lock);
+    self->cancel_handler =
+        g_signal_connect(migration, "cancel", G_CALLBACK(vmf_outgoing_on_cancel), self);
+    vmf_info(vmf_outgoing_id(self), "guest '%s' goes to %s", vmf_migration_get_domain(migration),
+             vmf_migration_get_peer(migration));
+    self->watch = vmf_watch_start(migration, vmf_daemon_get_libvirt(daemon),
+                                  vmf_daemon_get_config(daemon)->libvirt_uri);
+    g_task_set_task_data(task, self, NULL);
+    /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
+    g_thread_unref(g_thread_new("migration", vmf_outgoing_thread, g_object_ref(task)));
+}

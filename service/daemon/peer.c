@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/peer.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/link-service.h"
+#include "link-bus.h"
+#include "link/control.h"
+#include "vmferry-bus.h"
+#include "vmferry-config.h"
+
+#define VMF_HELLO_TIMEOUT 10000 /* ms */
+
+struct _VmfPeer {
+    GObject parent_instance;
+
+    VmfDaemon *daemon; /* outlives its peers */
+    VmfPeerConfig *config;
+    VmfBusObjectSkeleton *object;
+    VmfBusPeer *bus; /* setters from any thread */
+    GMutex dialling; /* held by the one worker that dials */
+    GMutex lock;     /* for the following */
+    GDBusConnection *link;
+    GSocketAddress *remote;
+    guint links; /* open, in both directions */
+};
+
+G_DEFINE_FINAL_TYPE(VmfPeer, vmf_peer, G_TYPE_OBJECT)
+
+const VmfPeerConfig *
+vmf_peer_get_config(VmfPeer *self)
+{
+    return self->config;
+}
+
+GDBusObjectSkeleton *
+vmf_peer_get_object(VmfPeer *self)
+{
+    return G_DBUS_OBJECT_SKELETON(self->object);
+}
+
+void
+vmf_peer_set_version(VmfPeer *self, const char *version)
+{
+    vmf_bus_peer_set_version(self->bus, version);
+}
+
+static void
+vmf_peer_set_error(VmfPeer *self, const GError *error)
+{
+    VmfError code = error && error->domain == VMF_ERROR ? (VmfError)error->code : VMF_ERROR_FAILED;
+
+    vmf_bus_peer_set_error(self->bus, g_variant_new("(ss)", error ? vmf_error_name(code) : "",
+                                                    error ? error->message : ""));
+}
+
+static void
+vmf_peer_on_closed(GDBusConnection *link, gboolean remote_vanished, GError *why, VmfPeer *self)
+{
+    gboolean connected;
+
+    g_mutex_lock(&self->lock);
+    connected = --self->links > 0;
+    if (self->link == link) {
+        g_clear_object(&self->link);
+        g_clear_object(&self->remote);
+    }
+    g_mutex_unlock(&self->lock);
+    vmf_info(NULL, "control link with %s closed%s%s", self->config->name, why ? ": " : "",
+             why ? why->message : "");
+    vmf_bus_peer_set_connected(self->bus, connected);
+}
+
+/* Any thread: the link is served, and noticed when it closes. */
+static void
+vmf_peer_add_link(VmfPeer *self, GDBusConnection *link, gboolean dialled)
+{
+    g_mutex_lock(&self->lock);
+    self->links++;
+    g_mutex_unlock(&self->lock);
+    g_signal_connect_object(link, "closed", G_CALLBACK(vmf_peer_on_closed), self, 0);
+    vmf_link_service_attach(self->daemon, self, link, dialled);
+    g_dbus_connection_start_message_processing(link);
+    vmf_bus_peer_set_connected(self->bus, TRUE);
+}
+
+void
+vmf_peer_take_link(VmfPeer *self, GDBusConnection *link)
+{
+    vmf_info(NULL, "%s connected", self->config->name);
+    /* Lives until it closes: the service holds it. */
+    vmf_peer_add_link(self, link, FALSE);
+}
+
+static gboolean
+vmf_peer_hello(VmfPeer *self, GDBusConnection *link, const VmfIdentity *identity,
+               GCancellable *cancellable, GError **error)
+{
+    g_autoptr(GVariant) answer = NULL;
+    g_autoptr(GVariant) body = NULL;
+    g_autoptr(GError) problem = NULL;
+    GVariantDict offer;
+    const char *version = "";
+
+    g_variant_dict_init(&offer, NULL);
+    g_variant_dict_insert(&offer, "name", "s", vmf_identity_get_names(identity)[0]);
+    g_variant_dict_insert(&offer, "version", "s", VMF_VERSION);
+    answer = g_dbus_connection_call_sync(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Hello",
+                                         g_variant_new("(@a{sv})", g_variant_dict_end(&offer)),
+                                         G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE,
+                                         VMF_HELLO_TIMEOUT, cancellable, &problem);
+    if (!answer) {
+        g_propagate_prefixed_error(error, vmf_error_normalize(g_steal_pointer(&problem)),
+                                   "%s: ", self->config->name);
+        return FALSE;
+    }
+    body = g_variant_get_child_value(answer, 0);
+    g_variant_lookup(body, "version", "&s", &version);
+    vmf_peer_set_version(self, version);
+    return TRUE;
+}
+
+static GDBusConnection *
+vmf_peer_dial(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_remote, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, error);
+    g_autoptr(GDBusConnection) link = NULL;
+
+    if (!identity)
+        return NULL;
+    for (char **address = self->config->addresses; *address && !link; address++) {
+        g_clear_error(error);
+        link = vmf_control_dial(identity, self->config->name, *address, VMF_DEFAULT_PORT,
+                                cancellable, ret_remote, error);
+    }
+    if (!link)
+        return NULL;
+    vmf_peer_add_link(self, link, TRUE);
+    if (!vmf_peer_hello(self, link, identity, cancellable, error)) {
+        g_dbus_connection_close(link, NULL, NULL, NULL);
+        g_clear_object(ret_remote);
+        return NULL;
+    }
+    return g_steal_pointer(&link);
+}
+
+static GDBusConnection *
+vmf_peer_peek_link(VmfPeer *self, GSocketAddress **ret_remote)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    if (!self->link || g_dbus_connection_is_closed(self->link))
+        return NULL;
+    *ret_remote = g_object_ref(self->remote);
+    return g_object_ref(self->link);
+}
+
+GDBusConnection *
+vmf_peer_get_link(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_remote,
+                  GError **error)
+{
+    g_autoptr(GMutexLocker) dialling = g_mutex_locker_new(&self->dialling);
+    GDBusConnection *link = vmf_peer_peek_link(self, ret_remote);
+    g_autoptr(GError) problem = NULL;
+
+    if (link)
+        return link;
+    link = vmf_peer_dial(self, cancellable, ret_remote, &problem);
+    vmf_peer_set_error(self, problem);
+    if (!link) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return NULL;
+    }
+    vmf_info(NULL, "connected to %s", self->config->name);
+    g_mutex_lock(&self->lock);
+    g_set_object(&self->link, link);
+    g_set_object(&self->remote, *ret_remote);
+    g_mutex_unlock(&self->lock);
+    return link;
+}
+
+static void
+vmf_peer_finalize(GObject *object)
+{
+    VmfPeer *self = VMF_PEER(object);
+
+    g_clear_object(&self->link);
+    g_clear_object(&self->remote);
+    g_clear_object(&self->bus);
+    g_clear_object(&self->object);
+    vmf_peer_config_free(self->config);
+    g_mutex_clear(&self->dialling);
+    g_mutex_clear(&self->lock);
+    G_OBJECT_CLASS(vmf_peer_parent_class)->finalize(object);
+}
+
+static void
+vmf_peer_class_init(VmfPeerClass *class)
+{
+    G_OBJECT_CLASS(class)->finalize = vmf_peer_finalize;
+}
+
+static void
+vmf_peer_init(VmfPeer *self)
+{
+    g_mutex_init(&self->dialling);
+    g_mutex_init(&self->lock);
+    self->bus = vmf_bus_peer_skeleton_new();
+}
+
+/* '-' and '.' cannot be in an object path; each becomes _XX. */
+static char *
+vmf_peer_object_path(const char *name)
+{
+    GString *path = g_string_new("/org/vmferry1/peer/");
+
+    for (const char *c = name; *c; c++) {
+        if (g_ascii_isalnum(*c))
+            g_string_append_c(path, *c);
+        else
+            g_string_append_printf(path, "_%02x", (guchar)*c);
+    }
+    return g_string_free(path, FALSE);
+}
+
+VmfPeer *
+vmf_peer_new(VmfDaemon *daemon, VmfPeerConfig *config)
+{
+    VmfPeer *self = g_object_new(VMF_TYPE_PEER, NULL);
+    g_autofree char *path = vmf_peer_object_path(config->name);
+
+    self->daemon = daemon;
+    self->config = config;
+    g_object_set(self->bus, "name", config->name, "addresses", config->addresses, "libvirt-uri",
+                 config->libvirt_uri, "version", "", "error", g_variant_new("(ss)", "", ""), NULL);
+    self->object = vmf_bus_object_skeleton_new(path);
+    vmf_bus_object_skeleton_set_peer(self->object, self->bus);
+    return self;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A peer: one file of peers.d, its object on the bus, and the control links to it.
+ *
+ * The link that this side dialled is kept and used again; what the peer dialled only answers.
+ * vmf_peer_get_link() blocks and is for worker threads; the rest is for the main loop unless it
+ * says otherwise.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+
+#define VMF_TYPE_PEER (vmf_peer_get_type())
+G_DECLARE_FINAL_TYPE(VmfPeer, vmf_peer, VMF, PEER, GObject)
+
+/* Takes `config`. */
+VmfPeer *vmf_peer_new(VmfDaemon *daemon, VmfPeerConfig *config);
+
+/* Any thread; constant. */
+const VmfPeerConfig *vmf_peer_get_config(VmfPeer *peer);
+
+GDBusObjectSkeleton *vmf_peer_get_object(VmfPeer *peer);
+
+/*
+ * An open control link to the peer, dialled now if there is none; in `ret_remote` where it was
+ * reached. Worker threads; one dials while the others wait.
+ * Errors: as vmf_control_dial(), and PEER_REFUSED.
+ */
+GDBusConnection *vmf_peer_get_link(VmfPeer *peer, GCancellable *cancellable,
+                                   GSocketAddress **ret_remote, GError **error);
+
+/* The peer dialled us. */
+void vmf_peer_take_link(VmfPeer *peer, GDBusConnection *link);
+
+/* Its version, from Hello. Any thread. */
+void vmf_peer_set_version(VmfPeer *peer, const char *version);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/port.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/incoming.h"
+#include "daemon/link-service.h"
+#include "daemon/peer.h"
+#include "link/control.h"
+
+#define VMF_GREETING_SECONDS 10
+
+struct VmfPort {
+    VmfDaemon *daemon; /* outlives it */
+    GSocketService *service;
+    GHashTable *callers; /* VmfCaller, not authenticated yet */
+};
+
+/* A connection that has not shown who it is. */
+typedef struct {
+    VmfPort *port; /* NULL when that went first */
+    GSocketConnection *connection;
+    GCancellable *cancellable;
+    guint timer;
+    char *from; /* for the log */
+    uint8_t preface[VMF_PREFACE_SIZE];
+    uint8_t answer[VMF_ANSWER_SIZE];
+    VmfPreface decoded;
+    VmfAnswer status;
+    GStrv names; /* of its certificate */
+} VmfCaller;
+
+static void
+vmf_caller_free(VmfCaller *caller)
+{
+    if (caller->port)
+        g_hash_table_remove(caller->port->callers, caller);
+    g_clear_handle_id(&caller->timer, g_source_remove);
+    g_object_unref(caller->connection);
+    g_object_unref(caller->cancellable);
+    g_strfreev(caller->names);
+    g_free(caller->from);
+    g_free(caller);
+}
+
+static gboolean
+vmf_caller_on_late(gpointer data)
+{
+    VmfCaller *caller = data;
+
+    caller->timer = 0;
+    g_cancellable_cancel(caller->cancellable);
+    return G_SOURCE_REMOVE;
+}
+
+/* ---- control connections ---- */
+
+static void
+vmf_caller_accept_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfCaller *caller = data;
+    const VmfConfig *config = g_object_get_data(G_OBJECT(task), "config");
+    GError *error = NULL;
+    g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, &error);
+    GDBusConnection *link = NULL;
+
+    if (identity)
+        link =
+            vmf_control_accept(identity, caller->connection, cancellable, &caller->names, &error);
+    if (link)
+        g_task_return_pointer(task, link, g_object_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+static gboolean
+vmf_stranger_on_late(gpointer data)
+{
+    g_dbus_connection_close(data, NULL, NULL, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+/* A good certificate, but not in peers.d: it may hear why, and no more. */
+static void
+vmf_caller_dismiss(VmfCaller *caller, GDBusConnection *link)
+{
+    vmf_warn(NULL, "refused a control connection from %s: %s is not in peers.d", caller->from,
+             caller->names[0] ? caller->names[0] : "its certificate has no DNS name and");
+    vmf_link_service_attach(caller->port->daemon, NULL, link, FALSE);
+    g_dbus_connection_start_message_processing(link);
+    g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, VMF_GREETING_SECONDS, vmf_stranger_on_late,
+                               g_object_ref(link), g_object_unref);
+}
+
+/* It is trusted; whether it is known is a question for peers.d. */
+static void
+vmf_caller_accepted(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfCaller *caller = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusConnection) link = g_task_propagate_pointer(G_TASK(result), &error);
+    VmfPeer *peer = NULL;
+
+    if (!link) {
+        vmf_warn(NULL, "refused a control connection from %s: %s", caller->from, error->message);
+    } else if (caller->port) {
+        peer = vmf_daemon_find_peer_of(caller->port->daemon, (const char *const *)caller->names);
+        if (peer)
+            vmf_peer_take_link(peer, link);
+    }
+    if (link && caller->port && !peer)
+        vmf_caller_dismiss(caller, link);
+    vmf_caller_free(caller);
+}
+
+static void
+vmf_caller_take_control(VmfCaller *caller)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, caller->cancellable, vmf_caller_accepted, caller);
+
+    g_object_set_data(G_OBJECT(task), "config",
+                      (gpointer)vmf_daemon_get_config(caller->port->daemon));
+    g_task_set_task_data(task, caller, NULL);
+    g_task_run_in_thread(task, vmf_caller_accept_thread);
+}
+
+/* ---- data connections ---- */
+
+static void
+vmf_caller_take_data(VmfCaller *caller)
+{
+    VmfDaemon *daemon = caller->port->daemon;
+    const VmfTicket *ticket = vmf_ticket_book_find(
+        vmf_daemon_get_tickets(daemon), caller->decoded.ticket, g_get_monotonic_time(), NULL);
+    VmfIncoming *incoming = ticket ? vmf_daemon_find_incoming(daemon, ticket->migration) : NULL;
+
+    if (incoming)
+        vmf_incoming_take_data(incoming, g_socket_connection_get_socket(caller->connection),
+                               caller->decoded.ticket);
+    vmf_caller_free(caller);
+}
+
+/* ---- the preface ---- */
+
+static VmfAnswer
+vmf_caller_judge(VmfCaller *caller, GError **error)
+{
+    if (!vmf_preface_decode(caller->preface, &caller->decoded, error))
+        return g_error_matches(*error, VMF_ERROR, VMF_ERROR_PROTOCOL_VERSION) ? VMF_ANSWER_VERSION
+                                                                              : VMF_ANSWER_KIND;
+    if (caller->decoded.kind == VMF_LINK_KIND_CONTROL)
+        return VMF_ANSWER_OK;
+    if (caller->decoded.kind != VMF_LINK_KIND_DATA) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "connections of kind %d are not taken",
+                    caller->decoded.kind);
+        return VMF_ANSWER_KIND;
+    }
+    if (vmf_ticket_book_find(vmf_daemon_get_tickets(caller->port->daemon), caller->decoded.ticket,
+                             g_get_monotonic_time(), error))
+        return VMF_ANSWER_OK;
+    return VMF_ANSWER_TICKET;
+}
+
+static void
+vmf_caller_on_answered(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfCaller *caller = data;
+
+    if (!g_output_stream_write_all_finish(G_OUTPUT_STREAM(source), result, NULL, NULL) ||
+        !caller->port || caller->status != VMF_ANSWER_OK)
+        vmf_caller_free(caller);
+    else if (caller->decoded.kind == VMF_LINK_KIND_CONTROL)
+        vmf_caller_take_control(caller);
+    else
+        vmf_caller_take_data(caller);
+}
+
+static void
+vmf_caller_answer(VmfCaller *caller, VmfAnswer status)
+{
+    caller->status = status;
+    vmf_answer_encode(status, caller->answer);
+    g_output_stream_write_all_async(g_io_stream_get_output_stream(G_IO_STREAM(caller->connection)),
+                                    caller->answer, sizeof caller->answer, G_PRIORITY_DEFAULT,
+                                    caller->cancellable, vmf_caller_on_answered, caller);
+}
+
+static void
+vmf_caller_on_preface(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfCaller *caller = data;
+    gsize length = 0;
+    g_autoptr(GError) error = NULL;
+    VmfAnswer status;
+
+    if (!g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, &length, &error) ||
+        length < sizeof caller->preface || !caller->port) {
+        vmf_debug(NULL, "%s said nothing that is a preface", caller->from);
+        vmf_caller_free(caller);
+        return;
+    }
+    status = vmf_caller_judge(caller, &error);
+    if (error)
+        vmf_warn(NULL, "refused a connection from %s: %s", caller->from, error->message);
+    if (g_error_matches(error, VMF_ERROR, VMF_ERROR_PROTOCOL) && status == VMF_ANSWER_KIND &&
+        caller->decoded.version == 0) {
+        vmf_caller_free(caller); /* not our protocol: nobody there understands an answer */
+        return;
+    }
+    vmf_caller_answer(caller, status);
+}
+
+static char *
+vmf_connection_describe(GSocketConnection *connection)
+{
+    g_autoptr(GSocketAddress) remote = g_socket_connection_get_remote_address(connection, NULL);
+
+    return remote ? g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(remote))
+                  : g_strdup("somebody");
+}
+
+static gboolean
+vmf_port_on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source,
+                     VmfPort *self)
+{
+    VmfCaller *caller;
+
+    if (g_hash_table_size(self->callers) >= vmf_daemon_get_config(self->daemon)->max_connections) {
+        vmf_debug(NULL, "too many connections at once");
+        return TRUE; /* dropped */
+    }
+    caller = g_new0(VmfCaller, 1);
+    caller->port = self;
+    caller->connection = g_object_ref(connection);
+    caller->cancellable = g_cancellable_new();
+    caller->from = vmf_connection_describe(connection);
+    caller->timer = g_timeout_add_seconds(VMF_GREETING_SECONDS, vmf_caller_on_late, caller);
+    g_hash_table_add(self->callers, caller);
+    g_input_stream_read_all_async(g_io_stream_get_input_stream(G_IO_STREAM(connection)),
+                                  caller->preface, sizeof caller->preface, G_PRIORITY_DEFAULT,
+                                  caller->cancellable, vmf_caller_on_preface, caller);
+    return TRUE;
+}
+
+static gboolean
+vmf_port_listen(VmfPort *self, const VmfConfig *config, GError **error)
+{
+    GSocketListener *listener = G_SOCKET_LISTENER(self->service);
+    g_autoptr(GSocketAddress) address = NULL;
+
+    if (!config->address)
+        return g_socket_listener_add_inet_port(listener, config->port, NULL, error);
+    address = g_inet_socket_address_new_from_string(config->address, config->port);
+    if (!address) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                    "[Network] Address: %s is not an IP address", config->address);
+        return FALSE;
+    }
+    return g_socket_listener_add_address(listener, address, G_SOCKET_TYPE_STREAM,
+                                         G_SOCKET_PROTOCOL_TCP, NULL, NULL, error);
+}
+
+VmfPort *
+vmf_port_new(VmfDaemon *daemon, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(daemon);
+    VmfPort *self = g_new0(VmfPort, 1);
+    g_autoptr(GError) problem = NULL;
+
+    self->daemon = daemon;
+    self->callers = g_hash_table_new(NULL, NULL);
+    self->service = g_socket_service_new();
+    g_socket_listener_set_backlog(G_SOCKET_LISTENER(self->service), 128);
+    if (!vmf_port_listen(self, config, &problem)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "cannot listen on port %u: %s",
+                    config->port, problem->message);
+        vmf_port_free(self);
+        return NULL;
+    }
+    g_signal_connect(self->service, "incoming", G_CALLBACK(vmf_port_on_incoming), self);
+    return self;
+}
+
+void
+vmf_port_free(VmfPort *self)
+{
+    GHashTableIter iter;
+    gpointer caller;
+
+    g_socket_service_stop(self->service);
+    g_socket_listener_close(G_SOCKET_LISTENER(self->service));
+    g_object_unref(self->service);
+    g_hash_table_iter_init(&iter, self->callers);
+    while (g_hash_table_iter_next(&iter, &caller, NULL)) {
+        ((VmfCaller *)caller)->port = NULL;
+        g_cancellable_cancel(((VmfCaller *)caller)->cancellable);
+    }
+    g_hash_table_unref(self->callers);
+    g_free(self);
+}

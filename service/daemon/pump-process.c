@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/pump-process.h"
+
+#include <gio/gunixfdlist.h>
+#include <gio/gunixsocketaddress.h>
+#include <glib/gstdio.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/socket-path.h"
+#include "pump-bus.h"
+
+#define VMF_PUMP_OBJECT "/org/vmferry1/pump"
+#define VMF_PUMP_CONTROL_FD 3
+#define VMF_PUMP_CALL_TIMEOUT 15000 /* ms */
+
+struct _VmfPump {
+    GObject parent_instance;
+
+    char *id;
+    char *socket_path;
+    GDBusConnection *connection;
+    VmfBusPump *proxy;
+    GMutex lock; /* for `ended` and `ended_cond` */
+    GCond ended_cond;
+    gboolean ended;
+};
+
+G_DEFINE_FINAL_TYPE(VmfPump, vmf_pump, G_TYPE_OBJECT)
+
+enum { SIGNAL_WANTED, SIGNAL_STATISTICS, SIGNAL_ENDED, SIGNALS };
+
+static guint vmf_pump_signals[SIGNALS];
+
+/* ---- what a pump says ---- */
+
+static void
+vmf_pump_set_ended(VmfPump *self, const GError *error)
+{
+    gboolean before;
+
+    g_mutex_lock(&self->lock);
+    before = self->ended;
+    self->ended = TRUE;
+    g_cond_broadcast(&self->ended_cond);
+    g_mutex_unlock(&self->lock);
+    if (before)
+        return;
+    (void)g_unlink(self->socket_path);
+    g_signal_emit(self, vmf_pump_signals[SIGNAL_ENDED], 0, error);
+}
+
+static void
+vmf_pump_on_ended(VmfBusPump *proxy, const char *name, const char *message, GVariant *statistics,
+                  VmfPump *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (*name)
+        error = g_error_new_literal(VMF_ERROR, (int)vmf_error_from_name(name), message);
+    g_signal_emit(self, vmf_pump_signals[SIGNAL_STATISTICS], 0, statistics);
+    vmf_pump_set_ended(self, error);
+}
+
+static void
+vmf_pump_on_wanted(VmfBusPump *proxy, guint channel, const char *kind, VmfPump *self)
+{
+    g_signal_emit(self, vmf_pump_signals[SIGNAL_WANTED], 0, channel, kind);
+}
+
+static void
+vmf_pump_on_statistics(VmfBusPump *proxy, GParamSpec *spec, VmfPump *self)
+{
+    GVariant *statistics = vmf_bus_pump_get_statistics(proxy);
+
+    if (statistics)
+        g_signal_emit(self, vmf_pump_signals[SIGNAL_STATISTICS], 0, statistics);
+}
+
+static void
+vmf_pump_on_closed(GDBusConnection *connection, gboolean remote_vanished, GError *why,
+                   VmfPump *self)
+{
+    g_autoptr(GError) error =
+        g_error_new(VMF_ERROR, VMF_ERROR_PUMP_FAILED,
+                    "vmferry-pump of this host died; its last words are in vmferryd's log");
+
+    vmf_pump_set_ended(self, error);
+}
+
+/* ---- starting one ---- */
+
+static GSocket *
+vmf_pump_listen(const char *path, GError **error)
+{
+    g_autoptr(GSocket) socket =
+        g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
+    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
+
+    (void)g_unlink(path);
+    if (!socket || !g_socket_bind(socket, address, FALSE, error) || g_chmod(path, 0600) != 0 ||
+        !g_socket_listen(socket, error)) {
+        if (error && !*error)
+            g_set_error(error, VMF_ERROR, VMF_ERROR_PUMP_FAILED, "%s: %s", path, g_strerror(errno));
+        return NULL;
+    }
+    return g_steal_pointer(&socket);
+}
+
+static gboolean
+vmf_pump_launch(const VmfConfig *config, GSocket *control, GError **error)
+{
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_autoptr(GSubprocess) process = NULL;
+    g_autofree char *fd = g_strdup_printf("%d", VMF_PUMP_CONTROL_FD);
+
+    g_subprocess_launcher_take_fd(launcher, dup(g_socket_get_fd(control)), VMF_PUMP_CONTROL_FD);
+    process = g_subprocess_launcher_spawn(launcher, error, config->pump_path, "--control-fd", fd,
+                                          "--user", config->pump_user, NULL);
+    return process != NULL;
+}
+
+static gboolean
+vmf_pump_connect(VmfPump *self, GCancellable *cancellable, GError **error)
+{
+    g_autofree char *escaped = g_dbus_address_escape_value(self->socket_path);
+    g_autofree char *address = g_strdup_printf("unix:path=%s", escaped);
+
+    self->connection = g_dbus_connection_new_for_address_sync(
+        address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, cancellable, error);
+    if (!self->connection)
+        return FALSE;
+    /* No thread-default context in a worker, so signals come on the main loop. */
+    self->proxy = vmf_bus_pump_proxy_new_sync(self->connection, G_DBUS_PROXY_FLAGS_NONE, NULL,
+                                              VMF_PUMP_OBJECT, cancellable, error);
+    if (!self->proxy)
+        return FALSE;
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(self->proxy), VMF_PUMP_CALL_TIMEOUT);
+    g_signal_connect_object(self->proxy, "ended", G_CALLBACK(vmf_pump_on_ended), self, 0);
+    g_signal_connect_object(self->proxy, "channel-wanted", G_CALLBACK(vmf_pump_on_wanted), self, 0);
+    g_signal_connect_object(self->proxy, "notify::statistics", G_CALLBACK(vmf_pump_on_statistics),
+                            self, 0);
+    g_signal_connect_object(self->connection, "closed", G_CALLBACK(vmf_pump_on_closed), self, 0);
+    return TRUE;
+}
+
+VmfPump *
+vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
+               const uint8_t secret[VMF_TICKET_SECRET_SIZE], gboolean encrypt,
+               GCancellable *cancellable, GError **error)
+{
+    g_autoptr(VmfPump) self = g_object_new(VMF_TYPE_PUMP, NULL);
+    g_autoptr(GSocket) control = NULL;
+    g_autoptr(GError) problem = NULL;
+    GVariant *key =
+        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, secret, VMF_TICKET_SECRET_SIZE, 1);
+
+    g_variant_ref_sink(key);
+    self->id = g_strdup(id);
+    self->socket_path = vmf_pump_socket_path(config->run_directory, id);
+    control = vmf_pump_listen(self->socket_path, &problem);
+    if (control && vmf_pump_launch(config, control, &problem)) {
+        g_clear_object(&control); /* so that a pump that dies early hangs up on us */
+        if (vmf_pump_connect(self, cancellable, &problem))
+            vmf_bus_pump_call_start_sync(
+                self->proxy, id, side == VMF_PUMP_SOURCE ? "source" : "destination", key, encrypt,
+                g_variant_new("a{sv}", NULL), cancellable, &problem);
+    }
+    g_variant_unref(key);
+    if (!problem)
+        return g_steal_pointer(&self);
+    (void)g_unlink(self->socket_path);
+    g_set_error(error, VMF_ERROR,
+                g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? VMF_ERROR_CANCELLED
+                                                                           : VMF_ERROR_PUMP_FAILED,
+                "cannot start %s: %s", config->pump_path, problem->message);
+    return NULL;
+}
+
+/* ---- what it is told ---- */
+
+static GVariant *
+vmf_pump_fd_list(GSocket *socket, GUnixFDList **ret_list)
+{
+    *ret_list = g_unix_fd_list_new();
+    return g_variant_new_handle(g_unix_fd_list_append(*ret_list, g_socket_get_fd(socket), NULL));
+}
+
+gboolean
+vmf_pump_attach_link(VmfPump *self, GSocket *link, gboolean initiator, GCancellable *cancellable,
+                     GError **error)
+{
+    g_autoptr(GUnixFDList) list = NULL;
+    GVariant *handle = vmf_pump_fd_list(link, &list);
+
+    return vmf_bus_pump_call_attach_link_sync(self->proxy, handle, initiator, list, NULL,
+                                              cancellable, error);
+}
+
+void
+vmf_pump_attach_link_async(VmfPump *self, GSocket *link, gboolean initiator,
+                           GAsyncReadyCallback callback, gpointer data)
+{
+    g_autoptr(GUnixFDList) list = NULL;
+    GVariant *handle = vmf_pump_fd_list(link, &list);
+
+    vmf_bus_pump_call_attach_link(self->proxy, handle, initiator, list, NULL, callback, data);
+}
+
+gboolean
+vmf_pump_attach_link_finish(VmfPump *self, GAsyncResult *result, GError **error)
+{
+    return vmf_bus_pump_call_attach_link_finish(self->proxy, NULL, result, error);
+}
+
+static void
+vmf_pump_channel_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(VmfPump) self = data;
+    g_autoptr(GUnixFDList) list = NULL;
+    g_autoptr(GVariant) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    answer =
+        g_dbus_proxy_call_with_unix_fd_list_finish(G_DBUS_PROXY(source), &list, result, &error);
+    if (!answer && !vmf_pump_has_ended(self))
+        vmf_warn(self->id, "the pump takes no channel: %s", error->message);
+}
+
+void
+vmf_pump_attach_channel(VmfPump *self, const char *kind, GSocket *socket)
+{
+    g_autoptr(GUnixFDList) list = NULL;
+    GVariant *handle = vmf_pump_fd_list(socket, &list);
+
+    g_dbus_proxy_call_with_unix_fd_list(G_DBUS_PROXY(self->proxy), "AttachChannel",
+                                        g_variant_new("(s@h)", kind, handle), 0, -1, list, NULL,
+                                        vmf_pump_channel_done, g_object_ref(self));
+}
+
+void
+vmf_pump_answer_channel(VmfPump *self, guint channel, GSocket *socket)
+{
+    g_autoptr(GUnixFDList) list = NULL;
+    GVariant *handle = vmf_pump_fd_list(socket, &list);
+
+    g_dbus_proxy_call_with_unix_fd_list(G_DBUS_PROXY(self->proxy), "AnswerChannel",
+                                        g_variant_new("(u@h)", channel, handle), 0, -1, list, NULL,
+                                        vmf_pump_channel_done, g_object_ref(self));
+}
+
+void
+vmf_pump_refuse_channel(VmfPump *self, guint channel, const char *reason)
+{
+    g_dbus_proxy_call_with_unix_fd_list(G_DBUS_PROXY(self->proxy), "RefuseChannel",
+                                        g_variant_new("(us)", channel, reason), 0, -1, NULL, NULL,
+                                        vmf_pump_channel_done, g_object_ref(self));
+}
+
+void
+vmf_pump_stop(VmfPump *self, const GError *why)
+{
+    const char *name =
+        !why ? ""
+             : vmf_error_name(why->domain == VMF_ERROR ? (VmfError)why->code : VMF_ERROR_FAILED);
+
+    /* Its answer is "ended", or the end of the connection. */
+    vmf_bus_pump_call_stop(self->proxy, name, why ? why->message : "", NULL, NULL, NULL);
+}
+
+gboolean
+vmf_pump_wait_ended(VmfPump *self, guint milliseconds)
+{
+    gint64 until = g_get_monotonic_time() + (gint64)milliseconds * 1000;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    while (!self->ended)
+        if (!g_cond_wait_until(&self->ended_cond, &self->lock, until))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean
+vmf_pump_has_ended(VmfPump *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    return self->ended;
+}
+
+static void
+vmf_pump_finalize(GObject *object)
+{
+    VmfPump *self = VMF_PUMP(object);
+
+    g_clear_object(&self->proxy);
+    g_clear_object(&self->connection);
+    g_free(self->id);
+    g_free(self->socket_path);
+    g_mutex_clear(&self->lock);
+    g_cond_clear(&self->ended_cond);
+    G_OBJECT_CLASS(vmf_pump_parent_class)->finalize(object);
+}
+
+static void
+vmf_pump_class_init(VmfPumpClass *class)
+{
+    GType type = G_TYPE_FROM_CLASS(class);
+
+    G_OBJECT_CLASS(class)->finalize = vmf_pump_finalize;
+    vmf_pump_signals[SIGNAL_WANTED] =
+        g_signal_new("channel-wanted", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
+                     G_TYPE_UINT, G_TYPE_STRING);
+    vmf_pump_signals[SIGNAL_STATISTICS] = g_signal_new(
+        "statistics", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_VARIANT);
+    vmf_pump_signals[SIGNAL_ENDED] = g_signal_new("ended", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                                  NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+}
+
+static void
+vmf_pump_init(VmfPump *self)
+{
+    g_mutex_init(&self->lock);
+    g_cond_init(&self->ended_cond);
+}

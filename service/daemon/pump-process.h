@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One vmferry-pump: starting it, talking to it, hearing of its end.
+ *
+ * vmf_pump_spawn() and the functions marked "blocks" are for worker threads. Signals arrive on the
+ * main loop: "channel-wanted" (guint channel, const char *kind), "statistics" (GVariant a{sv}),
+ * "ended" (GError *, NULL when all was delivered), exactly once, also when the process dies.
+ * The process goes on when the VmfPump is dropped: a pump outlives its daemon.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "daemon/config.h"
+#include "link/ticket.h"
+
+#define VMF_TYPE_PUMP (vmf_pump_get_type())
+G_DECLARE_FINAL_TYPE(VmfPump, vmf_pump, VMF, PUMP, GObject)
+
+typedef enum { VMF_PUMP_SOURCE, VMF_PUMP_DESTINATION } VmfPumpSide;
+
+/* Blocks. Errors: PUMP_FAILED. */
+VmfPump *vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
+                        const uint8_t secret[VMF_TICKET_SECRET_SIZE], gboolean encrypt,
+                        GCancellable *cancellable, GError **error);
+
+/* Blocks until both pumps know one another. Errors: as Pump.AttachLink. */
+gboolean vmf_pump_attach_link(VmfPump *pump, GSocket *link, gboolean initiator,
+                              GCancellable *cancellable, GError **error);
+
+/* Likewise, without blocking; `callback` calls vmf_pump_attach_link_finish(). */
+void vmf_pump_attach_link_async(VmfPump *pump, GSocket *link, gboolean initiator,
+                                GAsyncReadyCallback callback, gpointer data);
+gboolean vmf_pump_attach_link_finish(VmfPump *pump, GAsyncResult *result, GError **error);
+
+/* A connection of QEMU's at the source: becomes the next channel. */
+void vmf_pump_attach_channel(VmfPump *pump, const char *kind, GSocket *socket);
+
+/* The destination's answer to "channel-wanted". */
+void vmf_pump_answer_channel(VmfPump *pump, guint channel, GSocket *socket);
+void vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason);
+
+/* Ends it; `why` NULL: in good order. "ended" follows. */
+void vmf_pump_stop(VmfPump *pump, const GError *why);
+
+/* Blocks until "ended", for at most `milliseconds`; FALSE when that passed. */
+gboolean vmf_pump_wait_ended(VmfPump *pump, guint milliseconds);
+
+/* Main loop only. */
+gboolean vmf_pump_has_ended(VmfPump *pump);

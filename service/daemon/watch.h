@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What libvirt tells of a migration that leaves this host, brought to its object on the bus:
+ * iterations, the stop of the guest and the completed statistics from events; what remains and how
+ * fast it is dirtied by asking, every half second while it runs, because libvirt has no event for
+ * it. Main loop.
+ */
+#pragma once
+
+#include "daemon/libvirt.h"
+#include "daemon/migration.h"
+
+typedef struct VmfWatch VmfWatch;
+
+VmfWatch *vmf_watch_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri);
+void vmf_watch_stop(VmfWatch *watch);
