@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vmferry: see vmferry(1). */
+#include <locale.h>
+#include <stdio.h>
+
+#include "ctl/ctl.h"
+#include "vmferry-config.h"
+
+typedef struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *arguments;
+    const char *summary;
+} VmfSubcommand;
+
+static const VmfSubcommand vmf_subcommands[] = {
+    {"migrate", vmf_ctl_migrate, "GUEST HOST", "Migrate a running guest live to a peer"},
+    {"status", vmf_ctl_status, "[ID]", "Show migrations"},
+    {"cancel", vmf_ctl_cancel, "ID", "End a migration; the guest goes on at the source"},
+    {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
+};
+
+static void
+vmf_print_help(FILE *to)
+{
+    fputs("Usage: vmferry COMMAND [OPTION...]\n\n"
+          "Carries live migrations of libvirt guests between hosts that run vmferryd.\n\n"
+          "Commands:\n",
+          to);
+    for (guint i = 0; i < G_N_ELEMENTS(vmf_subcommands); i++) {
+        g_autofree char *call =
+            g_strjoin(" ", vmf_subcommands[i].name, vmf_subcommands[i].arguments, NULL);
+
+        fprintf(to, "  %-20s  %s\n", call, vmf_subcommands[i].summary);
+    }
+    fputs("\nOptions:\n"
+          "  --help                This text; vmferry COMMAND --help for a command's options\n"
+          "  --version             The version\n\n"
+          "Exit status: 0 done; 1 failed or refused, the guest runs on; 2 wrong usage;\n"
+          "3 vmferryd does not answer; 4 cancelled.\n",
+          to);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+
+    setlocale(LC_ALL, "");
+    if (!name) {
+        vmf_print_help(stderr);
+        return VMF_EXIT_USAGE;
+    }
+    if (g_str_equal(name, "--help") || g_str_equal(name, "-h") || g_str_equal(name, "help")) {
+        vmf_print_help(stdout);
+        return VMF_EXIT_OK;
+    }
+    if (g_str_equal(name, "--version")) {
+        puts("vmferry " VMF_VERSION);
+        return VMF_EXIT_OK;
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(vmf_subcommands); i++)
+        if (g_str_equal(name, vmf_subcommands[i].name))
+            return vmf_subcommands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "vmferry: no command is called '%s'; see vmferry --help\n", name);
+    return VMF_EXIT_USAGE;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib-unix.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "ctl/ctl.h"
+#include "ctl/progress.h"
+
+#define VMF_REDRAW_INTERVAL 200 /* ms */
+#define VMF_CALL_TIMEOUT 30000  /* ms */
+
+typedef struct {
+    GMainLoop *loop;
+    VmfBusMigration *migration;
+    VmfProgress *progress;
+    gboolean quiet;
+    gboolean lost; /* vmferryd went away */
+} VmfFollow;
+
+static gboolean
+vmf_state_is_final(const char *state)
+{
+    return g_strcmp0(state, "completed") == 0 || g_strcmp0(state, "failed") == 0 ||
+           g_strcmp0(state, "cancelled") == 0;
+}
+
+static void
+vmf_follow_on_changed(VmfBusMigration *migration, GParamSpec *spec, VmfFollow *follow)
+{
+    if (vmf_state_is_final(vmf_bus_migration_get_state(migration)))
+        g_main_loop_quit(follow->loop);
+}
+
+static void
+vmf_follow_on_owner(GDBusProxy *proxy, GParamSpec *spec, VmfFollow *follow)
+{
+    g_autofree char *owner = g_dbus_proxy_get_name_owner(proxy);
+
+    if (owner)
+        return;
+    follow->lost = TRUE;
+    g_main_loop_quit(follow->loop);
+}
+
+static gboolean
+vmf_follow_on_timer(gpointer data)
+{
+    VmfFollow *follow = data;
+
+    if (!follow->quiet)
+        vmf_progress_update(follow->progress);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+vmf_follow_on_interrupt(gpointer data)
+{
+    VmfFollow *follow = data;
+
+    fprintf(stderr, "\nvmferry: cancelling; the guest goes on at the source\n");
+    vmf_bus_migration_call_cancel(follow->migration, NULL, NULL, NULL);
+    return G_SOURCE_CONTINUE;
+}
+
+/* Until the migration is over, or vmferryd is. */
+static void
+vmf_follow_run(VmfFollow *follow)
+{
+    guint timer = g_timeout_add(VMF_REDRAW_INTERVAL, vmf_follow_on_timer, follow);
+    guint interrupt = g_unix_signal_add(SIGINT, vmf_follow_on_interrupt, follow);
+    guint term = g_unix_signal_add(SIGTERM, vmf_follow_on_interrupt, follow);
+
+    g_signal_connect(follow->migration, "notify::state", G_CALLBACK(vmf_follow_on_changed), follow);
+    g_signal_connect(follow->migration, "notify::g-name-owner", G_CALLBACK(vmf_follow_on_owner),
+                     follow);
+    if (!vmf_state_is_final(vmf_bus_migration_get_state(follow->migration)))
+        g_main_loop_run(follow->loop);
+    g_signal_handlers_disconnect_by_data(follow->migration, follow);
+    g_source_remove(timer);
+    g_source_remove(interrupt);
+    g_source_remove(term);
+}
+
+static void
+vmf_migrate_print_result(VmfBusMigration *migration)
+{
+    double seconds = (double)(vmf_bus_migration_get_ended(migration) -
+                              vmf_bus_migration_get_started(migration)) /
+                     G_USEC_PER_SEC;
+    g_autofree char *qemu = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_from_qemu(migration));
+    g_autofree char *wire = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_on_wire(migration));
+
+    printf("%s runs on %s: %.1f s, downtime %" G_GUINT64_FORMAT
+           " ms, %s from QEMU, %s on the wire, %u iterations\n",
+           vmf_bus_migration_get_domain(migration), vmf_bus_migration_get_peer(migration), seconds,
+           vmf_bus_migration_get_downtime(migration), qemu, wire,
+           vmf_bus_migration_get_iteration(migration));
+}
+
+static int
+vmf_migrate_report(VmfFollow *follow, gboolean json)
+{
+    VmfBusMigration *migration = follow->migration;
+    const char *state = vmf_bus_migration_get_state(migration);
+    const char *message = "";
+
+    if (follow->lost) {
+        fprintf(stderr,
+                "vmferry: vmferryd went away; the migration goes on without it: see virsh "
+                "domjobinfo %s\n",
+                vmf_bus_migration_get_domain(migration));
+        return VMF_EXIT_NO_DAEMON;
+    }
+    if (json)
+        vmf_ctl_print_json(vmf_ctl_get_properties(G_DBUS_PROXY(migration)));
+    if (g_strcmp0(state, "completed") == 0) {
+        if (!json)
+            vmf_migrate_print_result(migration);
+        return VMF_EXIT_OK;
+    }
+    g_variant_get_child(vmf_bus_migration_get_error(migration), 1, "&s", &message);
+    fprintf(stderr, "vmferry: %s\n", message);
+    return g_strcmp0(state, "cancelled") == 0 ? VMF_EXIT_CANCELLED : VMF_EXIT_FAILED;
+}
+
+static VmfBusMigration *
+vmf_migrate_start(VmfBusManager *manager, const char *guest, const char *host, gboolean unencrypted,
+                  GError **error)
+{
+    g_autofree char *path = NULL;
+    GVariantDict options;
+
+    g_variant_dict_init(&options, NULL);
+    if (unencrypted)
+        g_variant_dict_insert(&options, "unencrypted", "b", TRUE);
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(manager), VMF_CALL_TIMEOUT);
+    if (!vmf_bus_manager_call_migrate_sync(manager, guest, host, g_variant_dict_end(&options),
+                                           &path, NULL, error))
+        return NULL;
+    return vmf_bus_migration_proxy_new_sync(g_dbus_proxy_get_connection(G_DBUS_PROXY(manager)),
+                                            G_DBUS_PROXY_FLAGS_NONE, VMF_CTL_BUS_NAME, path, NULL,
+                                            error);
+}
+
+int
+vmf_ctl_migrate(int argc, char **argv)
+{
+    gboolean json = FALSE;
+    gboolean unencrypted = FALSE;
+    VmfFollow follow = {0};
+    const GOptionEntry entries[] = {
+        {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print the result as JSON", NULL},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &follow.quiet, "Show no progress", NULL},
+        {"unencrypted", 0, 0, G_OPTION_ARG_NONE, &unencrypted,
+         "Carry the stream without TLS; both hosts must allow it", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(VmfBusManager) manager = NULL;
+    g_autoptr(GError) error = NULL;
+    int status;
+
+    if (!vmf_ctl_parse(&argc, &argv, entries, "GUEST HOST",
+                       "Migrates a running guest live to a peer. Ctrl-C cancels.", 2, 2))
+        return VMF_EXIT_USAGE;
+    manager = vmf_ctl_connect();
+    if (!manager)
+        return VMF_EXIT_NO_DAEMON;
+    follow.migration = vmf_migrate_start(manager, argv[1], argv[2], unencrypted, &error);
+    if (!follow.migration)
+        return vmf_ctl_fail(error);
+    follow.loop = g_main_loop_new(NULL, FALSE);
+    follow.progress = vmf_progress_new(follow.migration);
+    vmf_follow_run(&follow);
+    vmf_progress_free(follow.progress);
+    status = vmf_migrate_report(&follow, json);
+    g_main_loop_unref(follow.loop);
+    g_object_unref(follow.migration);
+    return status;
+}

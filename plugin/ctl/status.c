@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "ctl/ctl.h"
+
+static gint
+vmf_compare_started(gconstpointer a, gconstpointer b)
+{
+    guint64 first = vmf_bus_migration_get_started(*(VmfBusMigration *const *)a);
+    guint64 second = vmf_bus_migration_get_started(*(VmfBusMigration *const *)b);
+
+    return first < second ? -1 : first > second;
+}
+
+/* Every migration on the bus, or the one with `id`; oldest first. */
+static GPtrArray *
+vmf_status_collect(GDBusObjectManager *objects, const char *id)
+{
+    GPtrArray *found = g_ptr_array_new_with_free_func(g_object_unref);
+    GList *all = g_dbus_object_manager_get_objects(objects);
+
+    for (GList *item = all; item; item = item->next) {
+        VmfBusMigration *migration = vmf_bus_object_get_migration(VMF_BUS_OBJECT(item->data));
+
+        if (migration && (!id || g_strcmp0(id, vmf_bus_migration_get_id(migration)) == 0))
+            g_ptr_array_add(found, migration);
+        else
+            g_clear_object(&migration);
+    }
+    g_list_free_full(all, g_object_unref);
+    g_ptr_array_sort(found, vmf_compare_started);
+    return found;
+}
+
+static void
+vmf_status_print_line(VmfBusMigration *migration)
+{
+    g_autofree char *wire = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_on_wire(migration));
+    gboolean out = g_strcmp0(vmf_bus_migration_get_direction(migration), "out") == 0;
+    g_autofree char *percent =
+        out ? g_strdup_printf("%3d %%", (int)(vmf_bus_migration_get_progress(migration) * 100))
+            : g_strdup("-");
+    const char *message = "";
+
+    g_variant_get_child(vmf_bus_migration_get_error(migration), 1, "&s", &message);
+    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s%s%s\n", vmf_bus_migration_get_id(migration),
+           vmf_bus_migration_get_domain(migration), vmf_bus_migration_get_direction(migration),
+           vmf_bus_migration_get_peer(migration), vmf_bus_migration_get_state(migration), percent,
+           wire, *message ? "  " : "", message);
+}
+
+static void
+vmf_status_print_json(GPtrArray *migrations)
+{
+    GVariantBuilder list;
+
+    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < migrations->len; i++)
+        g_variant_builder_add_value(&list, vmf_ctl_get_properties(migrations->pdata[i]));
+    vmf_ctl_print_json(g_variant_builder_end(&list));
+}
+
+int
+vmf_ctl_status(int argc, char **argv)
+{
+    gboolean json = FALSE;
+    const GOptionEntry entries[] = {
+        {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GDBusObjectManager) objects = NULL;
+    g_autoptr(GPtrArray) migrations = NULL;
+
+    if (!vmf_ctl_parse(&argc, &argv, entries, "[ID]",
+                       "Shows migrations that run, or ended a short while ago.", 0, 1))
+        return VMF_EXIT_USAGE;
+    objects = vmf_ctl_connect_objects();
+    if (!objects)
+        return VMF_EXIT_NO_DAEMON;
+    migrations = vmf_status_collect(objects, argc > 1 ? argv[1] : NULL);
+    if (argc > 1 && migrations->len == 0) {
+        fprintf(stderr, "vmferry: no migration has the id '%s'; see vmferry status\n", argv[1]);
+        return VMF_EXIT_FAILED;
+    }
+    if (json) {
+        vmf_status_print_json(migrations);
+        return VMF_EXIT_OK;
+    }
+    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s\n", "ID", "GUEST", "DIR", "PEER", "STATE",
+           "DONE", "ON WIRE");
+    for (guint i = 0; i < migrations->len; i++)
+        vmf_status_print_line(migrations->pdata[i]);
+    return VMF_EXIT_OK;
+}
