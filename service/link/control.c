@@ -129,12 +129,13 @@ vmf_tls_problem(GTlsCertificateFlags flags)
     return "it is not acceptable";
 }
 
+/* A server is asked about every certificate, a client only about those with something wrong. */
 static gboolean
 vmf_tls_note_flags(GTlsConnection *tls, GTlsCertificate *certificate, GTlsCertificateFlags flags,
                    gpointer data)
 {
     *(GTlsCertificateFlags *)data = flags;
-    return FALSE;
+    return flags == 0;
 }
 
 /* Handshake, and TLS 1.3 or nothing. `ret_flags`: what a refused certificate was refused for. */
