@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bash completion for vmferry(1)
+
+_vmferry() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= arguments=0 i
+    local commands='migrate status cancel peers' words=
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -*) ;;
+        *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else arguments=$((arguments + 1)); fi ;;
+        esac
+    done
+    case $command in
+    '') words="$commands --help --version" ;;
+    migrate)
+        case $cur,$arguments in
+        -*) words='--json --quiet --unencrypted --help' ;;
+        *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
+        *,1) words=$(vmferry peers --names 2>/dev/null) ;;
+        esac ;;
+    status | cancel)
+        case $cur,$arguments in
+        -*) words='--json --help' ;;
+        *,0) words=$(vmferry status 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
+        esac ;;
+    peers)
+        case $prev in
+        -c | --connect) words=$(vmferry peers --names 2>/dev/null) ;;
+        *) words='--json --names --connect --help' ;;
+        esac ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _vmferry vmferry
