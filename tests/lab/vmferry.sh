@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# What the lab tests of vmferry itself share, on top of functions.sh.
+
+other() {
+    [[ $1 == hosta ]] && echo hostb || echo hosta
+}
+
+# counter NAME HOST [OPTION...]: a small busy guest
+counter() {
+    local name=$1 host=$2
+    shift 2
+    lab guest start counter "$name" --on "$host" --memory 96M --filled 48M --set 16M \
+        --rate 3000 "$@"
+}
+
+# migrate GUEST FROM [OPTION...]: to the other host, and the guest is right afterwards
+migrate() {
+    local guest=$1 from=$2
+    shift 2
+    on "$from" vmferry migrate "$@" "$guest" "$(other "$from")"
+    lab guest check "$guest" --wait-sweep
+}
+
+# migrations HOST: the properties of all migrations the daemon of HOST knows, as JSON
+migrations() {
+    on "$1" vmferry status --json
+}
+
+# latest HOST PROPERTY: of the migration that started last
+latest() {
+    migrations "$1" | /usr/bin/python3 -c '
+import json, sys
+value = json.load(sys.stdin)[-1]
+for key in sys.argv[1].split("."):
+    value = value[key]
+print(value)' "$2"
+}
+
+latest_is() {
+    [[ $(latest "$1" "$2") == "$3" ]]
+}
+
+# pumps HOST: how many run there
+pumps() {
+    on "$1" pgrep -c -x vmferry-pump || true
+}
+
+# What no ended migration may leave on either host.
+nothing_left() {
+    local host left
+    for host in hosta hostb; do
+        wait_until 5 no_pumps "$host" || fail "$host: a pump still runs"
+        left=$(on "$host" find /run/vmferry -type s)
+        [[ -z $left ]] || fail "$host: left $left"
+    done
+}
+
+no_pumps() {
+    [[ $(pumps "$1") == 0 ]]
+}
+
+# runs_only_on HOST GUEST: alive here, absent there, and right
+runs_only_on() {
+    local there
+    there=$(other "$1")
+    assert_eq running "$(on "$1" virsh -q domstate "$2" | head -n 1)" "state on $1"
+    assert_eq "" "$(on "$there" virsh -q list --name | grep -x "$2" || true)" "guest on $there"
+    lab guest check "$2" --wait-sweep
+}
+
+# refused_as NAME TEXT STATUS COMMAND...: the command fails with STATUS and TEXT; the latest
+# migration of hosta, if it got so far (NAME not "-"), bears the error NAME
+refused_as() {
+    local name=$1 text=$2 status=$3
+    shift 3
+    assert_contains "$text" "$(assert_fails_with "$status" "$@")"
+    [[ $name == - ]] || assert_eq "org.vmferry1.Error.$name" "$(latest hosta Error.Name)"
+}
