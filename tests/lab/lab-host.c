@@ -27,18 +27,21 @@ die(const char *what)
     exit(1);
 }
 
-/* Field 22 of /proc/PID/stat: when the process started, in clock ticks since boot. */
+/*
+ * Field 22 of /proc/PID/stat: when the process started, in clock ticks since boot. `proc` is the
+ * machine's /proc: by now the host's may be mounted over it, which knows other pids.
+ */
 static unsigned long long
-process_start_time(pid_t pid)
+process_start_time(int proc, pid_t pid)
 {
     char path[64], line[1024] = "";
     unsigned long long start = 0;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL || fgets(line, sizeof line, f) == NULL)
+    snprintf(path, sizeof path, "%d/stat", (int)pid);
+    int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1 || read(fd, line, sizeof line - 1) <= 0)
         die(path);
-    fclose(f);
+    close(fd);
 
     /* the name in field 2 may hold anything, but it ends with the last parenthesis */
     char *rest = strrchr(line, ')');
@@ -52,11 +55,11 @@ process_start_time(pid_t pid)
 }
 
 static void
-write_pidfile(const char *path, pid_t pid)
+write_pidfile(const char *path, int proc, pid_t pid)
 {
     FILE *f = fopen(path, "we");
 
-    if (f == NULL || fprintf(f, "%d %llu\n", (int)pid, process_start_time(pid)) < 0 ||
+    if (f == NULL || fprintf(f, "%d %llu\n", (int)pid, process_start_time(proc, pid)) < 0 ||
         fclose(f) != 0)
         die(path);
 }
@@ -142,8 +145,9 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: lab-host PIDFILE COMMAND [ARG...]\n");
         return 2;
     }
-    if (pipe2(result, O_CLOEXEC) == -1)
-        die("pipe");
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc == -1 || pipe2(result, O_CLOEXEC) == -1)
+        die("/proc or pipe");
     if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID) == -1)
         die("unshare (are you root?)");
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
@@ -157,6 +161,6 @@ main(int argc, char **argv)
         run_host(result[1], argv + 2);
     }
     close(result[1]);
-    write_pidfile(argv[1], init);
+    write_pidfile(argv[1], proc, init);
     return read(result[0], &status, 1) == 1 ? status : 1;
 }

@@ -6,7 +6,8 @@ guest_usage() {
     cat <<'END'
 usage: lab guest start counter NAME --on HOST [OPTION...]
        lab guest check NAME [--max-gap MS] [--wait-sweep] [--json]
-       lab guest stop NAME
+       lab guest logs NAME      prints the folder with what it said, stamped
+       lab guest stop NAME|--all
 
 The guest `counter` fills its memory, changes it, and verifies all of it all the time.
 
@@ -37,9 +38,10 @@ cmd_guest() {
     case $action in
     start) lab_must_be_up && guest_start "$@" ;;
     check) guest_check "$@" ;;
-    stop) lab_must_be_up && guest_stop "$@" ;;
+    logs) guest_known "${1:-}" && echo "$lab_dir/guests/$1" ;;
+    stop) lab_must_be_up && guest_stop_all "$@" ;;
     -h | --help) guest_usage ;;
-    *) die_usage "guest: start, check or stop" ;;
+    *) die_usage "guest: start, check, logs or stop" ;;
     esac
 }
 
@@ -85,26 +87,28 @@ guest_options() {
     host_known "$on"
 }
 
-# Prints the guest's command line: numbers only, sizes in pages.
+# Sets command_line: numbers only, sizes in pages.
 guest_command_line() {
-    local set_pages filled_pages always=4294967295
+    local always=4294967295 set_pages filled_pages visits sweeps changes contents
     set_pages=$(guest_pages "$set")
     filled_pages=$(guest_pages "$filled")
     filled_pages=$((filled_pages > set_pages ? filled_pages : set_pages))
     [[ -n $verify ]] || verify=$([[ $rate == 0 ]] && echo 4096 || echo 32768)
-    echo "set=$set_pages filled=$filled_pages seed=$seed" \
-        "rate=$(guest_number max=$always "$rate")" \
-        "verify=$(guest_number max=$always none=0 "$verify")" \
-        "pattern=$(guest_number counter=0 words=1 page=2 hotcold=3 phases=4 "$pattern")" \
-        "fill=$(guest_number random=0 text=1 zero=2 "$fill")"
+    visits=$(guest_number max=$always "$rate")
+    sweeps=$(guest_number max=$always none=0 "$verify")
+    changes=$(guest_number counter=0 words=1 page=2 hotcold=3 phases=4 "$pattern")
+    contents=$(guest_number random=0 text=1 zero=2 "$fill")
+    command_line="set=$set_pages filled=$filled_pages rate=$visits verify=$sweeps"
+    command_line+=" pattern=$changes fill=$contents seed=$seed"
 }
 
 guest_xml() {
-    local name=$1 command_line=$2
+    local name=$1 kib
+    kib=$(($(guest_pages "$memory") * 4))
     cat <<-END
 	<domain type='qemu'>
 	  <name>$name</name>
-	  <memory unit='KiB'>$(($(guest_pages "$memory") * 4))</memory>
+	  <memory unit='KiB'>$kib</memory>
 	  <vcpu>1</vcpu>
 	  <os>
 	    <type arch='x86_64' machine='$machine'>hvm</type>
@@ -151,12 +155,12 @@ guest_start() {
     local command_line dir=$lab_dir/guests/$name began=${EPOCHREALTIME/./}
     [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ ]] || die "'$name' is no name for a guest"
     guest_options "${@:3}"
-    command_line=$(guest_command_line)
+    guest_command_line
     mkdir "$dir" 2>/dev/null || die "there is a guest '$name' already"
     trap 'guest_start_failed "$name"' EXIT
 
     guest_prepare "$name"
-    guest_xml "$name" "$command_line" >"$dir/domain.xml"
+    guest_xml "$name" >"$dir/domain.xml"
     guest_launch "$name"
     [[ -n $paused ]] || guest_wait_ready "$name"
     trap - EXIT
@@ -197,9 +201,20 @@ guest_check() {
         --logs "$lab_dir/guests/$1" "$@"
 }
 
+guest_stop_all() {
+    local name
+    if [[ ${1:-} != --all ]]; then
+        guest_known "${1:-}"
+        guest_stop "$1"
+    else
+        for name in $(ls "$lab_dir/guests"); do
+            guest_stop "$name"
+        done
+    fi
+}
+
 guest_stop() {
     local name=$1 host pid
-    guest_known "$name"
     for host in $hosts; do
         on_host "$host" virsh -q destroy "$name" || true
         on_host "$host" virsh -q undefine "$name" || true
