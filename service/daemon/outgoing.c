@@ -9,7 +9,7 @@
 #include "daemon/link-service.h"
 #include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
-#include "daemon/watch.h"
+#include "daemon/job-watch.h"
 #include "link/control.h"
 
 #define VMF_PREPARE_TIMEOUT 30000 /* ms */
@@ -23,7 +23,7 @@ typedef struct {
     gboolean encrypt;
     GCancellable *cancellable; /* for every step but libvirt's */
     gulong cancel_handler;
-    VmfWatch *watch;
+    VmfJobWatch *watch;
 
     /* the worker's, set once and in order */
     GDBusConnection *link;
@@ -347,7 +347,7 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
     if (self->pump)
         g_signal_handlers_disconnect_by_data(self->pump, self);
     g_signal_handler_disconnect(self->migration, self->cancel_handler);
-    vmf_watch_stop(self->watch);
+    vmf_job_watch_stop(self->watch);
     g_task_propagate_boolean(G_TASK(result), &error);
     vmf_migration_finish(self->migration, error);
     vmf_outgoing_free(self);
@@ -373,8 +373,8 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
         g_signal_connect(migration, "cancel", G_CALLBACK(vmf_outgoing_on_cancel), self);
     vmf_info(vmf_outgoing_id(self), "guest '%s' goes to %s", vmf_migration_get_domain(migration),
              vmf_migration_get_peer(migration));
-    self->watch = vmf_watch_start(migration, vmf_daemon_get_libvirt(daemon),
-                                  vmf_daemon_get_config(daemon)->libvirt_uri);
+    self->watch = vmf_job_watch_start(migration, vmf_daemon_get_libvirt(daemon),
+                                      vmf_daemon_get_config(daemon)->libvirt_uri);
     g_task_set_task_data(task, self, NULL);
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
     g_thread_unref(g_thread_new("migration", vmf_outgoing_thread, g_object_ref(task)));

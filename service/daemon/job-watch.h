@@ -10,7 +10,8 @@
 #include "daemon/libvirt.h"
 #include "daemon/migration.h"
 
-typedef struct VmfWatch VmfWatch;
+typedef struct VmfJobWatch VmfJobWatch;
 
-VmfWatch *vmf_watch_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri);
-void vmf_watch_stop(VmfWatch *watch);
+VmfJobWatch *vmf_job_watch_start(VmfMigration *migration, VmfLibvirt *libvirt,
+                                 const char *libvirt_uri);
+void vmf_job_watch_stop(VmfJobWatch *watch);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/watch.h"
+#include "daemon/job-watch.h"
 
 #include "base/log.h"
 
-#define VMF_WATCH_INTERVAL 500 /* ms */
+#define VMF_JOB_WATCH_INTERVAL 500 /* ms */
 
-struct VmfWatch {
+struct VmfJobWatch {
     VmfMigration *migration;
     VmfLibvirt *libvirt;
     char *uri;
@@ -16,37 +16,39 @@ struct VmfWatch {
 };
 
 static gboolean
-vmf_watch_is_mine(VmfWatch *self, const char *uuid)
+vmf_job_watch_is_mine(VmfJobWatch *self, const char *uuid)
 {
     return g_str_equal(uuid, vmf_migration_get_uuid(self->migration));
 }
 
 static void
-vmf_watch_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int detail, VmfWatch *self)
+vmf_job_watch_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int detail,
+                           VmfJobWatch *self)
 {
-    if (vmf_watch_is_mine(self, uuid) && event == VIR_DOMAIN_EVENT_SUSPENDED &&
+    if (vmf_job_watch_is_mine(self, uuid) && event == VIR_DOMAIN_EVENT_SUSPENDED &&
         detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
         vmf_migration_set_state(self->migration, VMF_STATE_SWITCHING);
 }
 
 static void
-vmf_watch_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, VmfWatch *self)
+vmf_job_watch_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, VmfJobWatch *self)
 {
-    if (vmf_watch_is_mine(self, uuid) && iteration > 0)
+    if (vmf_job_watch_is_mine(self, uuid) && iteration > 0)
         vmf_migration_note_iteration(self->migration, (guint)iteration);
 }
 
 static void
-vmf_watch_on_job_completed(VmfLibvirt *libvirt, const char *uuid, const VmfJob *job, VmfWatch *self)
+vmf_job_watch_on_job_completed(VmfLibvirt *libvirt, const char *uuid, const VmfJob *job,
+                               VmfJobWatch *self)
 {
-    if (vmf_watch_is_mine(self, uuid))
+    if (vmf_job_watch_is_mine(self, uuid))
         vmf_migration_note_job(self->migration, job);
 }
 
 static void
-vmf_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+vmf_job_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-    VmfWatch *self = data;
+    VmfJobWatch *self = data;
     g_autoptr(virDomain) domain = NULL;
     virTypedParameterPtr params = NULL;
     int n = 0;
@@ -66,7 +68,7 @@ vmf_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *
 }
 
 static void
-vmf_watch_free(VmfWatch *self)
+vmf_job_watch_free(VmfJobWatch *self)
 {
     if (self->connection)
         virConnectClose(self->connection);
@@ -77,14 +79,14 @@ vmf_watch_free(VmfWatch *self)
 }
 
 static void
-vmf_watch_asked(GObject *source, GAsyncResult *result, gpointer data)
+vmf_job_watch_asked(GObject *source, GAsyncResult *result, gpointer data)
 {
-    VmfWatch *self = data;
+    VmfJobWatch *self = data;
     g_autofree VmfJob *job = g_task_propagate_pointer(G_TASK(result), NULL);
 
     self->asking = FALSE;
     if (self->stopped) {
-        vmf_watch_free(self);
+        vmf_job_watch_free(self);
         return;
     }
     if (job)
@@ -92,41 +94,41 @@ vmf_watch_asked(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static gboolean
-vmf_watch_on_timer(gpointer data)
+vmf_job_watch_on_timer(gpointer data)
 {
-    VmfWatch *self = data;
+    VmfJobWatch *self = data;
     g_autoptr(GTask) task = NULL;
 
     if (self->asking || vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING)
         return G_SOURCE_CONTINUE;
     self->asking = TRUE;
-    task = g_task_new(NULL, NULL, vmf_watch_asked, self);
+    task = g_task_new(NULL, NULL, vmf_job_watch_asked, self);
     g_task_set_task_data(task, self, NULL);
-    g_task_run_in_thread(task, vmf_watch_ask_thread);
+    g_task_run_in_thread(task, vmf_job_watch_ask_thread);
     return G_SOURCE_CONTINUE;
 }
 
-VmfWatch *
-vmf_watch_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri)
+VmfJobWatch *
+vmf_job_watch_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri)
 {
-    VmfWatch *self = g_new0(VmfWatch, 1);
+    VmfJobWatch *self = g_new0(VmfJobWatch, 1);
 
     self->migration = g_object_ref(migration);
     self->libvirt = g_object_ref(libvirt);
     self->uri = g_strdup(libvirt_uri);
-    self->timer = g_timeout_add(VMF_WATCH_INTERVAL, vmf_watch_on_timer, self);
-    g_signal_connect(libvirt, "lifecycle", G_CALLBACK(vmf_watch_on_lifecycle), self);
-    g_signal_connect(libvirt, "iteration", G_CALLBACK(vmf_watch_on_iteration), self);
-    g_signal_connect(libvirt, "job-completed", G_CALLBACK(vmf_watch_on_job_completed), self);
+    self->timer = g_timeout_add(VMF_JOB_WATCH_INTERVAL, vmf_job_watch_on_timer, self);
+    g_signal_connect(libvirt, "lifecycle", G_CALLBACK(vmf_job_watch_on_lifecycle), self);
+    g_signal_connect(libvirt, "iteration", G_CALLBACK(vmf_job_watch_on_iteration), self);
+    g_signal_connect(libvirt, "job-completed", G_CALLBACK(vmf_job_watch_on_job_completed), self);
     return self;
 }
 
 void
-vmf_watch_stop(VmfWatch *self)
+vmf_job_watch_stop(VmfJobWatch *self)
 {
     g_source_remove(self->timer);
     g_signal_handlers_disconnect_by_data(self->libvirt, self);
     self->stopped = TRUE;
     if (!self->asking)
-        vmf_watch_free(self);
+        vmf_job_watch_free(self);
 }
