@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/flow.h"
+
+#define EPOCH_MIN (10 * 1000)                   /* µs; shorter ones measure the scheduler */
+#define EPOCHS 8                                /* that the largest rate is taken from */
+#define RTT_WINDOW (10 * G_USEC_PER_SEC)        /* µs */
+#define RTT_NEAR(rtt) ((rtt) + (rtt) / 8 + 500) /* this close to the smallest confirms it */
+#define MARKS 16                                /* round trips under measurement at once */
+#define GROWTH_PERCENT 25                       /* less is no growth */
+#define FLAT_EPOCHS 3                           /* without growth end the start-up */
+#define ROOM_MIN (64 * 1024)                    /* less is not worth a frame */
+
+typedef struct {
+    guint64 total; /* sent when it was set */
+    gint64 time;
+} VmfFlowMark;
+
+struct VmfFlow {
+    gsize ceiling;
+    guint64 sent, arrived;
+
+    /* rate */
+    gint64 epoch_start; /* 0: none is open */
+    guint64 epoch_arrived;
+    gboolean epoch_starved;
+    guint64 rates[EPOCHS]; /* bytes/s */
+    guint next_rate;
+
+    /* round trip */
+    VmfFlowMark marks[MARKS];
+    guint first_mark, n_marks;
+    guint64 last_mark; /* `sent` at the newest one */
+    gint64 rtt, rtt_seen;
+    gboolean draining;
+    guint64 drained_mark; /* `sent` at the first mark after the queue was gone; 0: not yet */
+
+    /* start-up */
+    gboolean starting;
+    gsize start_limit;
+    guint64 start_rate;
+    guint flat_epochs;
+};
+
+VmfFlow *
+vmf_flow_new(gsize ceiling)
+{
+    VmfFlow *flow = g_new0(VmfFlow, 1);
+
+    flow->ceiling = MAX(ceiling, VMF_FLOW_FLOOR);
+    flow->starting = TRUE;
+    flow->start_limit = VMF_FLOW_FLOOR;
+    return flow;
+}
+
+void
+vmf_flow_free(VmfFlow *flow)
+{
+    g_free(flow);
+}
+
+guint64
+vmf_flow_rate(const VmfFlow *flow)
+{
+    guint64 rate = 0;
+
+    for (guint i = 0; i < EPOCHS; i++)
+        rate = MAX(rate, flow->rates[i]);
+    return rate;
+}
+
+gint64
+vmf_flow_rtt(const VmfFlow *flow)
+{
+    return flow->rtt;
+}
+
+gsize
+vmf_flow_in_flight(const VmfFlow *flow)
+{
+    return (gsize)(flow->sent - flow->arrived);
+}
+
+/* What the link carries in `time` µs. */
+static gsize
+vmf_flow_carries(const VmfFlow *flow, gint64 time)
+{
+    return (gsize)((double)vmf_flow_rate(flow) * (double)time / G_USEC_PER_SEC);
+}
+
+gsize
+vmf_flow_limit(const VmfFlow *flow)
+{
+    gsize limit = vmf_flow_carries(flow, flow->rtt + VMF_FLOW_SLACK);
+
+    if (flow->starting)
+        limit = MAX(limit, flow->start_limit);
+    return CLAMP(limit, VMF_FLOW_FLOOR, flow->ceiling);
+}
+
+/* While the queue drains, just what keeps the link busy without one. */
+static gsize
+vmf_flow_bound(const VmfFlow *flow)
+{
+    gsize limit = vmf_flow_limit(flow);
+
+    if (!flow->draining)
+        return limit;
+    return CLAMP(vmf_flow_carries(flow, flow->rtt), VMF_FLOW_FLOOR / 4, limit);
+}
+
+gsize
+vmf_flow_room(const VmfFlow *flow)
+{
+    gsize bound = vmf_flow_bound(flow);
+    gsize in_flight = vmf_flow_in_flight(flow);
+    gsize room = bound > in_flight ? bound - in_flight : 0;
+
+    return room >= MIN(bound / 4, ROOM_MIN) ? room : 0;
+}
+
+static void
+vmf_flow_set_rtt(VmfFlow *flow, gint64 rtt, gint64 now)
+{
+    flow->rtt = rtt;
+    flow->rtt_seen = now;
+    flow->draining = FALSE;
+}
+
+void
+vmf_flow_round_trip(VmfFlow *flow, gint64 rtt, gint64 now)
+{
+    rtt = MAX(rtt, 1);
+    if (flow->rtt == 0 || rtt <= RTT_NEAR(flow->rtt)) {
+        vmf_flow_set_rtt(flow, flow->rtt == 0 ? rtt : MIN(rtt, flow->rtt), now);
+    } else if (!flow->draining && now - flow->rtt_seen > RTT_WINDOW) {
+        flow->draining = TRUE;
+        flow->drained_mark = 0;
+    }
+}
+
+/* Takes the round trips of all marks that have arrived. */
+static void
+vmf_flow_take_marks(VmfFlow *flow, gint64 now)
+{
+    while (flow->n_marks > 0 && flow->marks[flow->first_mark].total <= flow->arrived) {
+        const VmfFlowMark *mark = &flow->marks[flow->first_mark];
+        gint64 rtt = now - mark->time;
+
+        flow->first_mark = (flow->first_mark + 1) % MARKS;
+        flow->n_marks--;
+        if (flow->draining && mark->total == flow->drained_mark)
+            vmf_flow_set_rtt(flow, MAX(rtt, 1), now);
+        else
+            vmf_flow_round_trip(flow, rtt, now);
+    }
+}
+
+static void
+vmf_flow_grow(VmfFlow *flow, guint64 rate)
+{
+    if (rate * 100 >= flow->start_rate * (100 + GROWTH_PERCENT)) {
+        flow->start_rate = rate;
+        flow->start_limit = MIN(flow->start_limit * 2, flow->ceiling);
+        flow->flat_epochs = 0;
+    } else if (++flow->flat_epochs >= FLAT_EPOCHS) {
+        flow->starting = FALSE;
+    }
+}
+
+static void
+vmf_flow_start_epoch(VmfFlow *flow, gint64 now)
+{
+    flow->epoch_start = now;
+    flow->epoch_arrived = flow->arrived;
+    flow->epoch_starved = FALSE;
+}
+
+static void
+vmf_flow_end_epoch(VmfFlow *flow, gint64 now)
+{
+    guint64 bytes = flow->arrived - flow->epoch_arrived;
+    guint64 rate = bytes * G_USEC_PER_SEC / (guint64)(now - flow->epoch_start);
+
+    if (!flow->epoch_starved || rate > vmf_flow_rate(flow)) {
+        flow->rates[flow->next_rate] = rate;
+        flow->next_rate = (flow->next_rate + 1) % EPOCHS;
+    }
+    if (flow->starting && !flow->epoch_starved)
+        vmf_flow_grow(flow, rate);
+    vmf_flow_start_epoch(flow, now);
+}
+
+gboolean
+vmf_flow_sent(VmfFlow *flow, gsize bytes, gint64 now)
+{
+    gboolean drained = flow->draining && flow->drained_mark == 0 &&
+                       vmf_flow_in_flight(flow) <= vmf_flow_bound(flow);
+    gboolean due = flow->sent + bytes - flow->last_mark >= vmf_flow_limit(flow) / 8;
+
+    /* after a rest, time starts anew */
+    if (flow->epoch_start == 0 || (flow->epoch_starved && flow->sent == flow->arrived))
+        vmf_flow_start_epoch(flow, now);
+    flow->sent += bytes;
+    if (flow->n_marks == MARKS || !(due || drained))
+        return FALSE;
+    flow->marks[(flow->first_mark + flow->n_marks) % MARKS] = (VmfFlowMark){flow->sent, now};
+    flow->n_marks++;
+    flow->last_mark = flow->sent;
+    if (drained)
+        flow->drained_mark = flow->sent;
+    return TRUE;
+}
+
+void
+vmf_flow_arrived(VmfFlow *flow, guint64 total, gint64 now)
+{
+    g_return_if_fail(total >= flow->arrived && total <= flow->sent);
+    flow->arrived = total;
+    vmf_flow_take_marks(flow, now);
+    if (flow->epoch_start > 0 && now - flow->epoch_start >= MAX(EPOCH_MIN, flow->rtt))
+        vmf_flow_end_epoch(flow, now);
+}
+
+void
+vmf_flow_starved(VmfFlow *flow)
+{
+    flow->epoch_starved = TRUE;
+}

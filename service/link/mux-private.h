@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What mux.c (sending, life cycle) and mux-receive.c (frames that come) share. See mux.h. */
+#pragma once
+
+#include "link/flow.h"
+#include "link/mux.h"
+
+typedef struct {
+    guint id;
+    VmfChannelKind kind;
+    gboolean over; /* both ways, cleanly or not: only late frames of the other side may come */
+    gboolean reset;
+
+    /* what we send */
+    guint64 sent, acknowledged, credit; /* offsets */
+    VmfSliceQueue kept;                 /* whole frames, from the one with `kept_from` on */
+    guint64 kept_from;
+    gboolean end_sent, end_acknowledged;
+
+    /* what we take */
+    guint64 received, delivered, granted; /* offsets */
+    guint64 told;                         /* the last acknowledged offset that we sent */
+    gboolean end_received, end_delivered;
+    gboolean ack_due;
+} VmfMuxChannel;
+
+struct VmfMux {
+    VmfSide side;
+    VmfChunkPool *pool;
+    const VmfMuxEvents *events;
+    gpointer owner;
+
+    VmfWire *wire;             /* NULL: none */
+    guint64 past_out, past_in; /* bytes of wires that are gone */
+    VmfFrameParser parser;
+    gboolean ready, bye_sent, bye_received;
+    gboolean refused; /* what the other side says is not read any more */
+    VmfHello peer;
+    gint64 heard;                    /* monotonic time of the last bytes, µs */
+    guint64 link_sent, link_arrived; /* DATA bytes that went over this link, and got there */
+    guint64 arrived;                 /* and that came */
+
+    GPtrArray *channels; /* of VmfMuxChannel; [id - 1] */
+    guint n_open;
+    guint64 kept;        /* bytes, all channels */
+    guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
+
+    VmfFlow *flow;
+    gboolean room_grew;
+    gboolean ack_waits; /* the timer is set */
+    GSource *ack_timer; /* acknowledges what was not important enough to be at once */
+    GSource *ping_timer;
+    gint64 ping_tick; /* when it should fire */
+};
+
+/* NULL for a number that was not opened. */
+VmfMuxChannel *vmf_mux_channel(const VmfMux *mux, guint id);
+VmfMuxChannel *vmf_mux_add_channel(VmfMux *mux, VmfChannelKind kind);
+
+/* The channel is over; what was kept of it goes. */
+void vmf_mux_close_channel(VmfMux *mux, VmfMuxChannel *channel);
+
+/* Sends a frame whose payload is small, ahead of DATA or after it. */
+void vmf_mux_send_small(VmfMux *mux, const VmfFrameHeader *header, const uint8_t *payload,
+                        gboolean urgent);
+
+void vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel);
+
+/* Sooner or later. */
+void vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel);
+
+/* The other side broke the protocol: tells it and the owner. */
+void vmf_mux_refuse(VmfMux *mux, const GError *error);
+
+/* There is a link, and what comes over it is still wanted. */
+gboolean vmf_mux_is_listening(const VmfMux *mux);
+
+/* The wire's bytes. */
+void vmf_mux_receive(VmfMux *mux, const VmfSlice *bytes);
