@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One side of one migration's data path: its channels, its link, its beginning and its end.
+ * What org.vmferry1.Pump says (data/org.vmferry1.Pump.xml), without the bus.
+ *
+ * It ends by itself: when every channel has ended cleanly and both sides have said BYE, or on
+ * failure, or when nobody attends to it and nothing is under way.
+ *
+ * Ownership: descriptors that are given are the pump's, even when the call fails.
+ * Threads: belongs to the one whose thread-default context it was made in.
+ */
+#pragma once
+
+#include "link/mux.h"
+
+#define VMF_PUMP_LINK_WAIT 10  /* s, for proof and HELLO */
+#define VMF_PUMP_BYE_WAIT 10   /* s, for the other side's BYE or hang-up */
+#define VMF_PUMP_UNATTENDED 60 /* s without a daemon and without a channel */
+
+typedef struct VmfPump VmfPump;
+
+typedef enum {
+    VMF_PUMP_WAITING, /* for Start */
+    VMF_PUMP_STARTED, /* no link */
+    VMF_PUMP_LINKED,
+    VMF_PUMP_STOPPING,
+    VMF_PUMP_ENDED,
+} VmfPumpState;
+
+typedef struct {
+    /* State, or the list of wanted channels, is another. */
+    void (*changed)(gpointer owner);
+    void (*wanted)(gpointer owner, guint channel, VmfChannelKind kind);
+    void (*channel_ended)(gpointer owner, guint channel, gboolean clean);
+    /* New figures; at most every 250 ms. */
+    void (*figures)(gpointer owner);
+    /* The last one. error: NULL if everything was delivered. */
+    void (*ended)(gpointer owner, const GError *error);
+} VmfPumpEvents;
+
+VmfPump *vmf_pump_new(const VmfPumpEvents *events, gpointer owner);
+
+/* Not from inside an event. */
+void vmf_pump_free(VmfPump *pump);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPump, vmf_pump_free)
+
+/* Fails with VMF_ERROR_INVALID_ARGUMENT, or VMF_ERROR_FAILED if it was started before. */
+gboolean vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *secret,
+                        gsize secret_length, gboolean encrypt, GError **error);
+
+/* error: NULL when the link stands; the caller's. Called exactly once, from the main loop. */
+typedef void (*VmfPumpLinked)(gpointer data, const GError *error);
+
+void vmf_pump_attach_link(VmfPump *pump, int fd, gboolean initiator, VmfPumpLinked linked,
+                          gpointer data);
+
+/* The number of the new channel, or 0. */
+guint vmf_pump_attach_channel(VmfPump *pump, const char *kind, int fd, GError **error);
+
+gboolean vmf_pump_answer_channel(VmfPump *pump, guint channel, int fd, GError **error);
+gboolean vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason, GError **error);
+
+/* error: why, for the other side and the report. */
+void vmf_pump_stop(VmfPump *pump, const GError *error);
+
+/* Whether some daemon is connected. */
+void vmf_pump_set_attended(VmfPump *pump, gboolean attended);
+
+VmfPumpState vmf_pump_state(const VmfPump *pump);
+const char *vmf_pump_state_name(const VmfPump *pump);
+const char *vmf_pump_id(const VmfPump *pump);
+
+/* "source", "destination", or "". */
+const char *vmf_pump_side(const VmfPump *pump);
+
+/* a(us), and a{sv} as in the XML; floating. */
+GVariant *vmf_pump_wanted(const VmfPump *pump);
+GVariant *vmf_pump_statistics(const VmfPump *pump);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pump/sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+/* Any directory does: it is covered in our own mount namespace only. */
+#define COVERED "/tmp"
+
+static gboolean
+vmf_sandbox_fail(const char *what, GError **error)
+{
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "the pump cannot confine itself: %s: %s", what,
+                g_strerror(errno));
+    return FALSE;
+}
+
+/* TRUE if what follows lives in namespaces of its own. */
+static gboolean
+vmf_sandbox_unshare(void)
+{
+    if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS) == 0)
+        return TRUE;
+    vmf_debug(NULL, "no namespaces of its own for the pump: %s", g_strerror(errno));
+    return FALSE;
+}
+
+/* Makes an empty directory the root, and the old root unreachable. */
+static gboolean
+vmf_sandbox_empty_root(GError **error)
+{
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return vmf_sandbox_fail("making mounts private", error);
+    if (mount("vmferry-pump", COVERED, "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555") < 0)
+        return vmf_sandbox_fail("mounting an empty directory", error);
+    if (mount(NULL, COVERED, NULL, flags | MS_REMOUNT | MS_RDONLY, NULL) < 0)
+        return vmf_sandbox_fail("making it read-only", error);
+    if (chdir(COVERED) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+        return vmf_sandbox_fail("pivot_root", error);
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return vmf_sandbox_fail("leaving the old root", error);
+    return TRUE;
+}
+
+static gboolean
+vmf_sandbox_become(const struct passwd *user, GError **error)
+{
+    uid_t r, e, s;
+
+    if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
+        return vmf_sandbox_fail("becoming another user", error);
+    /* capabilities go with uid 0; trust, but verify */
+    errno = EPERM;
+    if (getresuid(&r, &e, &s) < 0 || r == 0 || e == 0 || s == 0 || setuid(0) == 0)
+        return vmf_sandbox_fail("staying another user", error);
+    return TRUE;
+}
+
+static gboolean
+vmf_sandbox_leave_root(const char *name, GError **error)
+{
+    const struct passwd *user = getpwnam(name);
+
+    if (!user || user->pw_uid == 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                    "the pump cannot run as user \"%s\": create that user, without privileges",
+                    name);
+        return FALSE;
+    }
+    if (vmf_sandbox_unshare() && !vmf_sandbox_empty_root(error))
+        return FALSE;
+    return vmf_sandbox_become(user, error);
+}
+
+gboolean
+vmf_sandbox_enter(const char *user, GError **error)
+{
+    const struct rlimit no_core = {0, 0};
+    const struct rlimit files = {VMF_SANDBOX_FILES, VMF_SANDBOX_FILES};
+
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return vmf_sandbox_fail("RLIMIT_CORE", error);
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return vmf_sandbox_fail("RLIMIT_NOFILE", error);
+    if (geteuid() != 0)
+        vmf_debug(NULL, "not root: the pump stays who and where it is");
+    else if (!vmf_sandbox_leave_root(user, error))
+        return FALSE;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return vmf_sandbox_fail("no-new-privileges", error);
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return vmf_sandbox_fail("not being traced", error);
+    return TRUE;
+}

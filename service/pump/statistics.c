@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pump/statistics.h"
+
+#include <sys/resource.h>
+
+#define MIB (1024.0 * 1024.0)
+
+void
+vmf_statistics_moved(VmfStatistics *statistics, gsize from_socket, gsize to_socket)
+{
+    statistics->from_sockets += from_socket;
+    statistics->to_sockets += to_socket;
+    statistics->last = g_get_monotonic_time();
+    if (statistics->first == 0)
+        statistics->first = statistics->last;
+}
+
+/* User and system time of this process, µs. */
+static guint64
+vmf_statistics_cpu(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage) < 0)
+        return 0;
+    return (guint64)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC +
+           (guint64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+GVariant *
+vmf_statistics_variant(const VmfStatistics *statistics, const VmfMux *mux, VmfChunkPool *pool,
+                       guint channels)
+{
+    VmfMuxFigures figures = {0};
+    GVariantDict dict;
+
+    if (mux)
+        vmf_mux_get_figures(mux, &figures);
+    g_variant_dict_init(&dict, NULL);
+    g_variant_dict_insert(&dict, "bytes-from-qemu", "t", statistics->from_sockets);
+    g_variant_dict_insert(&dict, "bytes-to-qemu", "t", statistics->to_sockets);
+    g_variant_dict_insert(&dict, "bytes-wire-out", "t", figures.wire_out);
+    g_variant_dict_insert(&dict, "bytes-wire-in", "t", figures.wire_in);
+    g_variant_dict_insert(&dict, "link-rate", "t", figures.rate);
+    g_variant_dict_insert(&dict, "rtt-us", "t", (guint64)figures.rtt);
+    g_variant_dict_insert(&dict, "in-flight", "t", (guint64)figures.in_flight);
+    g_variant_dict_insert(&dict, "in-flight-limit", "t", (guint64)figures.limit);
+    g_variant_dict_insert(&dict, "buffered", "t", (guint64)vmf_chunk_pool_held(pool));
+    g_variant_dict_insert(&dict, "channels", "u", channels);
+    g_variant_dict_insert(&dict, "cpu-us", "t", vmf_statistics_cpu());
+    return g_variant_dict_end(&dict);
+}
+
+char *
+vmf_statistics_summary(const VmfStatistics *statistics, const VmfMux *mux)
+{
+    VmfMuxFigures figures = {0};
+    double bytes = (double)(statistics->from_sockets + statistics->to_sockets);
+    double seconds = (double)(statistics->last - statistics->first) / G_USEC_PER_SEC;
+
+    if (mux)
+        vmf_mux_get_figures(mux, &figures);
+    return g_strdup_printf(
+        "%" G_GUINT64_FORMAT " bytes from and %" G_GUINT64_FORMAT
+        " to QEMU in %.3f s (%.1f MiB/s), %" G_GUINT64_FORMAT " on the wire, CPU %.3f s",
+        statistics->from_sockets, statistics->to_sockets, seconds,
+        seconds > 0 ? bytes / MIB / seconds : 0.0, figures.wire_out + figures.wire_in,
+        (double)vmf_statistics_cpu() / G_USEC_PER_SEC);
+}
