@@ -92,8 +92,9 @@ host_logs() {
     local host
     for host in ${1:-$hosts}; do
         host_known "$host"
+        [[ -d $lab_dir/$host ]] || continue
         find "$lab_dir/$host" -name '*.log' -size +0 -exec tail -n "${LAB_LOG_LINES:-20}" -v {} +
-    done 2>/dev/null
+    done
 }
 
 lab_up() {
