@@ -15,7 +15,8 @@ stage_make() {
         die "$build is no build folder: run 'meson setup --prefix=/usr $build', or use --build"
     stage_has_prefix_usr "$build" ||
         die "$build is not set up for /usr: run 'meson configure --prefix=/usr $build'"
-    DESTDIR=$lab_dir/stage meson install -C "$build" --quiet >"$lab_dir/install.log" 2>&1 ||
+    # one at a time: installing builds what has changed
+    DESTDIR=$lab_dir/stage flock "$build/build.ninja" meson install -C "$build" --quiet >"$lab_dir/install.log" 2>&1 ||
         die "vmferry could not be installed:
 $(tail -n 20 "$lab_dir/install.log")"
     mkdir -p "$lab_dir/stage"
