@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/config.h"
 
+#include <gio/gio.h>
+
 #include "base/error.h"
 #include "vmferry-config.h"
 
 /* The keys of a file, with where their values go; the only place that names them. */
-typedef enum { KEY_STRING, KEY_LIST, KEY_BOOL, KEY_NUMBER } VmfKeyType;
+typedef enum {
+    KEY_STRING,  /* not empty */
+    KEY_PATH,    /* absolute */
+    KEY_ADDRESS, /* IP */
+    KEY_STRING_LAST = KEY_ADDRESS,
+    KEY_LIST,
+    KEY_BOOL,
+    KEY_NUMBER
+} VmfKeyType;
 
 typedef struct {
     const char *group;
@@ -16,6 +26,30 @@ typedef struct {
     guint max;
 } VmfKey;
 
+/* A string of any kind; NULL and `error` when it cannot be meant. */
+static char *
+vmf_key_read_string(GKeyFile *file, const VmfKey *key, GError **error)
+{
+    g_autofree char *string = g_key_file_get_string(file, key->group, key->key, error);
+    g_autoptr(GSocketAddress) address = NULL;
+    const char *problem = NULL;
+
+    if (!string)
+        return NULL;
+    if (key->type == KEY_ADDRESS)
+        address = g_inet_socket_address_new_from_string(string, 0);
+    if (!*string)
+        problem = "is empty; leave the line out for the default";
+    else if (key->type == KEY_PATH && !g_path_is_absolute(string))
+        problem = "must be an absolute path";
+    else if (key->type == KEY_ADDRESS && !address)
+        problem = "is not an IP address";
+    if (!problem)
+        return g_steal_pointer(&string);
+    g_set_error_literal(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, problem);
+    return NULL;
+}
+
 static gboolean
 vmf_key_read(GKeyFile *file, const char *path, const VmfKey *key, GError **error)
 {
@@ -23,9 +57,9 @@ vmf_key_read(GKeyFile *file, const char *path, const VmfKey *key, GError **error
 
     if (!g_key_file_has_key(file, key->group, key->key, NULL))
         return TRUE;
-    if (key->type == KEY_STRING) {
+    if (key->type <= KEY_STRING_LAST) {
         g_free(*(char **)key->value);
-        *(char **)key->value = g_key_file_get_string(file, key->group, key->key, &problem);
+        *(char **)key->value = vmf_key_read_string(file, key, &problem);
     } else if (key->type == KEY_LIST) {
         g_strfreev(*(char ***)key->value);
         *(char ***)key->value =
@@ -47,13 +81,14 @@ vmf_key_read(GKeyFile *file, const char *path, const VmfKey *key, GError **error
     return FALSE;
 }
 
-static const VmfKey *
-vmf_key_find(const VmfKey *keys, gsize n, const char *group, const char *name)
+/* `name` NULL: any key of the group. */
+static gboolean
+vmf_key_is_known(const VmfKey *keys, gsize n, const char *group, const char *name)
 {
     for (gsize i = 0; i < n; i++)
-        if (g_str_equal(keys[i].group, group) && g_str_equal(keys[i].key, name))
-            return &keys[i];
-    return NULL;
+        if (g_str_equal(keys[i].group, group) && (!name || g_str_equal(keys[i].key, name)))
+            return TRUE;
+    return FALSE;
 }
 
 static gboolean
@@ -65,8 +100,13 @@ vmf_key_file_check_unknown(GKeyFile *file, const char *path, const VmfKey *keys,
     for (char **group = groups; *group; group++) {
         g_auto(GStrv) names = g_key_file_get_keys(file, *group, NULL, NULL);
 
+        if (!vmf_key_is_known(keys, n, *group, NULL)) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                        "%s: [%s]: no such group; see vmferryd.conf(5)", path, *group);
+            return FALSE;
+        }
         for (char **name = names; name && *name; name++) {
-            if (vmf_key_find(keys, n, *group, *name))
+            if (vmf_key_is_known(keys, n, *group, *name))
                 continue;
             g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
                         "%s: [%s] %s: no such setting; see vmferryd.conf(5)", path, *group, *name);
@@ -101,17 +141,17 @@ vmf_config_load(const char *path, GError **error)
     g_autoptr(VmfConfig) config = g_new0(VmfConfig, 1);
     guint port = VMF_DEFAULT_PORT;
     const VmfKey keys[] = {
-        {"Network", "Address", KEY_STRING, &config->address, 0, 0},
+        {"Network", "Address", KEY_ADDRESS, &config->address, 0, 0},
         {"Network", "Port", KEY_NUMBER, &port, 1, 65535},
-        {"Security", "TlsDirectory", KEY_STRING, &config->tls_directory, 0, 0},
+        {"Security", "TlsDirectory", KEY_PATH, &config->tls_directory, 0, 0},
         {"Security", "AllowUnencrypted", KEY_BOOL, &config->allow_unencrypted, 0, 0},
         {"Libvirt", "Uri", KEY_STRING, &config->libvirt_uri, 0, 0},
-        {"Pump", "Path", KEY_STRING, &config->pump_path, 0, 0},
+        {"Pump", "Path", KEY_PATH, &config->pump_path, 0, 0},
         {"Pump", "User", KEY_STRING, &config->pump_user, 0, 0},
-        {"Paths", "RunDirectory", KEY_STRING, &config->run_directory, 0, 0},
+        {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
         {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
-        {"Limits", "KeepFinished", KEY_NUMBER, &config->keep_finished, 0, 86400},
+        {"Limits", "KeepFinished", KEY_NUMBER, &config->keep_finished, 1, 86400},
     };
 
     config->tls_directory = g_strdup("/etc/pki/vmferry");

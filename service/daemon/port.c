@@ -251,11 +251,6 @@ vmf_port_listen(VmfPort *self, const VmfConfig *config, GError **error)
     if (!config->address)
         return g_socket_listener_add_inet_port(listener, config->port, NULL, error);
     address = g_inet_socket_address_new_from_string(config->address, config->port);
-    if (!address) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
-                    "[Network] Address: %s is not an IP address", config->address);
-        return FALSE;
-    }
     return g_socket_listener_add_address(listener, address, G_SOCKET_TYPE_STREAM,
                                          G_SOCKET_PROTOCOL_TCP, NULL, NULL, error);
 }
