@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include <glib/gstdio.h>
+
+static void
+certtool(const char *directory, const char *const *arguments)
+{
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE);
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_autoptr(GSubprocess) process = NULL;
+    g_autofree char *output = NULL;
+    g_auto(GStrv) argv = NULL;
+
+    g_strv_builder_add(builder, "certtool");
+    g_strv_builder_addv(builder, (const char **)arguments);
+    argv = g_strv_builder_end(builder);
+    g_subprocess_launcher_set_cwd(launcher, directory);
+    process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv, NULL);
+    assert_non_null(process);
+    assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, &output, NULL, NULL));
+    if (!g_subprocess_get_successful(process))
+        fail_msg("certtool %s: %s", arguments[0], output);
+}
+
+static void
+write_text(const char *directory, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void
+make_key(const char *directory, const char *file)
+{
+    const char *const arguments[] = {
+        "--generate-privkey", "--key-type=ecdsa", "--curve=secp256r1", "--outfile", file, NULL};
+
+    certtool(directory, arguments);
+}
+
+void
+vmf_ca_make(const char *directory)
+{
+    const char *const arguments[] = {"--generate-self-signed",
+                                     "--load-privkey",
+                                     "cakey.pem",
+                                     "--template",
+                                     "ca.info",
+                                     "--outfile",
+                                     "cacert.pem",
+                                     NULL};
+
+    assert_int_equal(g_mkdir_with_parents(directory, 0700), 0);
+    write_text(directory, "ca.info",
+               "cn = \"a test's CA\"\nca\ncert_signing_key\nexpiration_days = 2\n");
+    make_key(directory, "cakey.pem");
+    certtool(directory, arguments);
+}
+
+void
+vmf_certificate_make(const char *ca, const char *directory, const char *name, VmfCertificate kind)
+{
+    g_autofree char *other_ca = g_build_filename(directory, "other-ca", NULL);
+    const char *signer = kind == VMF_CERTIFICATE_OTHER_CA ? other_ca : ca;
+    g_autofree char *cert = g_build_filename(signer, "cacert.pem", NULL);
+    g_autofree char *key = g_build_filename(signer, "cakey.pem", NULL);
+    g_autofree char *info = g_strdup_printf(
+        "cn = \"%s\"\ndns_name = \"%s\"\ntls_www_server\ntls_www_client\nsigning_key\n%s", name,
+        kind == VMF_CERTIFICATE_OTHER_NAME ? "elsewhere" : name,
+        kind == VMF_CERTIFICATE_EXPIRED
+            ? "activation_date = \"2020-01-01\"\nexpiration_date = \"2020-02-01\"\n"
+            : "expiration_days = 2\n");
+    const char *const arguments[] = {"--generate-certificate",
+                                     "--load-privkey",
+                                     "serverkey.pem",
+                                     "--load-ca-certificate",
+                                     cert,
+                                     "--load-ca-privkey",
+                                     key,
+                                     "--template",
+                                     "server.info",
+                                     "--outfile",
+                                     "servercert.pem",
+                                     NULL};
+    g_autofree char *trusted = NULL;
+
+    assert_int_equal(g_mkdir_with_parents(directory, 0700), 0);
+    if (kind == VMF_CERTIFICATE_OTHER_CA)
+        vmf_ca_make(other_ca);
+    write_text(directory, "server.info", info);
+    make_key(directory, "serverkey.pem");
+    certtool(directory, arguments);
+    assert_true(g_file_get_contents(cert, &trusted, NULL, NULL));
+    write_text(directory, "cacert.pem", trusted);
+}

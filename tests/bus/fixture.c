@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define BUS_NAME "org.vmferry1"
+#define ROOT "/org/vmferry1"
+
+struct VmfLab {
+    char *directory;
+    GPtrArray *hosts;
+};
+
+static const char *
+program(const char *variable)
+{
+    const char *path = g_getenv(variable);
+
+    if (!path)
+        fail_msg("the environment has no %s: run the test through meson", variable);
+    return path;
+}
+
+static void
+write_below(const char *directory, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+/* ---- the lab ---- */
+
+#define GUEST(name, uuid, more)                                                                    \
+    "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>"                 \
+    "<name>" name "</name><uuid>" uuid "</uuid><memory unit='KiB'>65536</memory>"                  \
+    "<vcpu>1</vcpu><os><type arch='i686'>hvm</type></os>" more "</domain>"
+
+static const char guests[] = "<node>" GUEST("running", VMF_UUID_RUNNING, "")
+    GUEST("off", VMF_UUID_OFF, "<test:runstate>5</test:runstate>")
+        GUEST("paused", VMF_UUID_PAUSED,
+              "<devices><disk type='file' device='disk'><source file='/nowhere.img'/>"
+              "<target dev='vda'/></disk></devices><test:runstate>3</test:runstate>") "</node>";
+
+VmfLab *
+vmf_lab_new(void)
+{
+    VmfLab *lab = g_new0(VmfLab, 1);
+    g_autofree char *ca = NULL;
+
+    (void)vmf_error_quark();
+    /* What a daemon leaves behind when it ends becomes ours to end. */
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    lab->directory = g_dir_make_tmp("vmf-XXXXXX", NULL);
+    assert_non_null(lab->directory);
+    /* Other users come to the buses. */
+    assert_int_equal(g_chmod(lab->directory, 0755), 0);
+    lab->hosts = g_ptr_array_new();
+    write_below(lab->directory, "guests.xml", guests);
+    ca = g_build_filename(lab->directory, "ca", NULL);
+    vmf_ca_make(ca);
+    return lab;
+}
+
+const char *
+vmf_lab_get_directory(VmfLab *lab)
+{
+    return lab->directory;
+}
+
+static void
+remove_tree(const char *path)
+{
+    g_autoptr(GDir) directory = NULL;
+    const char *name;
+
+    if (!g_file_test(path, G_FILE_TEST_IS_SYMLINK))
+        directory = g_dir_open(path, 0, NULL);
+    while (directory && (name = g_dir_read_name(directory))) {
+        g_autofree char *below = g_build_filename(path, name, NULL);
+
+        remove_tree(below);
+    }
+    (void)g_remove(path);
+}
+
+static void
+end_process(GSubprocess *process)
+{
+    g_subprocess_force_exit(process);
+    g_subprocess_wait(process, NULL, NULL);
+    g_object_unref(process);
+}
+
+/* Pumps whose daemon ended before them. */
+static void
+end_orphans(void)
+{
+    g_autoptr(GArray) orphans = vmf_children_of(getpid());
+
+    for (guint i = 0; i < orphans->len; i++) {
+        pid_t pid = g_array_index(orphans, pid_t, i);
+
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+static void
+host_disconnect(VmfHost *host)
+{
+    g_clear_object(&host->manager);
+    g_clear_object(&host->objects);
+}
+
+static void
+host_free(VmfHost *host)
+{
+    host_disconnect(host);
+    g_clear_pointer(&host->daemon, end_process);
+    if (host->bus)
+        g_dbus_connection_close_sync(host->bus, NULL, NULL);
+    g_clear_object(&host->bus);
+    g_clear_pointer(&host->bus_daemon, end_process);
+    g_clear_object(&host->reservation);
+    g_free(host->address);
+    g_free(host->directory);
+    g_free(host->name);
+    g_free(host->pump_mood);
+    g_free(host);
+}
+
+void
+vmf_lab_free(VmfLab *lab)
+{
+    for (guint i = 0; i < lab->hosts->len; i++)
+        host_free(lab->hosts->pdata[i]);
+    end_orphans();
+    g_ptr_array_unref(lab->hosts);
+    if (g_getenv("VMFERRY_KEEP_LAB"))
+        print_message("kept: %s\n", lab->directory);
+    else
+        remove_tree(lab->directory);
+    g_free(lab->directory);
+    g_free(lab);
+}
+
+/* ---- a host ---- */
+
+/* Bound but not listening: nobody else is given the port, and vmferryd, which asks for address
+ * reuse as this does, can have it. */
+static void
+host_reserve_port(VmfHost *host)
+{
+    g_autoptr(GSocketAddress) any = g_inet_socket_address_new_from_string("127.0.0.1", 0);
+    g_autoptr(GSocketAddress) got = NULL;
+
+    host->reservation =
+        g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL);
+    assert_true(g_socket_bind(host->reservation, any, TRUE, NULL));
+    got = g_socket_get_local_address(host->reservation, NULL);
+    host->port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(got));
+}
+
+/* As a system bus is by default, with the policy that is installed, and its owner may own names. */
+static void
+host_write_bus_config(VmfHost *host)
+{
+    g_autofree char *policy =
+        g_build_filename(program("VMFERRY_SOURCE"), "data", "org.vmferry1.conf", NULL);
+    g_autofree char *text = g_strdup_printf(
+        "<busconfig><listen>unix:path=%s/bus</listen><auth>EXTERNAL</auth>"
+        "<policy context='default'><allow user='*'/><deny own='*'/><deny send_type='method_call'/>"
+        "<allow send_type='signal'/><allow send_requested_reply='true'/>"
+        "<allow receive_type='method_call'/><allow receive_type='method_return'/>"
+        "<allow receive_type='error'/><allow receive_type='signal'/>"
+        "<allow send_destination='org.freedesktop.DBus'/></policy>"
+        "<policy user='%u'><allow own='" BUS_NAME "'/><allow send_destination='" BUS_NAME "'/>"
+        "</policy><include>%s</include></busconfig>",
+        host->directory, (guint)getuid(), policy);
+
+    write_below(host->directory, "bus.conf", text);
+}
+
+/* Dies with the test, whatever happens to it. */
+static void
+die_with_parent(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static void
+host_start_bus(VmfHost *host)
+{
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+    g_autofree char *config = vmf_host_path(host, "bus.conf");
+    g_autoptr(GDataInputStream) output = NULL;
+
+    host_write_bus_config(host);
+    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
+    host->bus_daemon =
+        g_subprocess_launcher_spawn(launcher, NULL, "dbus-daemon", "--nofork", "--print-address",
+                                    "--config-file", config, NULL);
+    assert_non_null(host->bus_daemon);
+    output = g_data_input_stream_new(g_subprocess_get_stdout_pipe(host->bus_daemon));
+    host->address = g_data_input_stream_read_line_utf8(output, NULL, NULL, NULL);
+    assert_non_null(host->address);
+    host->bus =
+        g_dbus_connection_new_for_address_sync(host->address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, NULL);
+    assert_non_null(host->bus);
+    g_dbus_connection_set_exit_on_close(host->bus, FALSE);
+}
+
+static void
+host_configure(VmfHost *host)
+{
+    g_autofree char *tls = vmf_host_path(host, "pki");
+    g_autofree char *port = g_strdup_printf("%u", host->port);
+    g_autofree char *uri = g_strdup_printf("test://%s/guests.xml", host->lab->directory);
+    g_autofree char *peers = vmf_host_path(host, "peers.d");
+
+    assert_int_equal(g_mkdir(peers, 0755), 0);
+    vmf_host_set(host, "Network", "Address", "127.0.0.1");
+    vmf_host_set(host, "Network", "Port", port);
+    vmf_host_set(host, "Security", "TlsDirectory", tls);
+    vmf_host_set(host, "Libvirt", "Uri", uri);
+    vmf_host_set(host, "Pump", "Path", program("VMFERRY_PUMP"));
+    vmf_host_set(host, "Pump", "User", g_get_user_name());
+    vmf_host_set(host, "Paths", "RunDirectory", "/proc/self/cwd/run");
+}
+
+VmfHost *
+vmf_lab_add_host(VmfLab *lab, const char *name)
+{
+    VmfHost *host = g_new0(VmfHost, 1);
+
+    host->lab = lab;
+    host->name = g_strdup(name);
+    host->directory = g_build_filename(lab->directory, name, NULL);
+    g_ptr_array_add(lab->hosts, host);
+    assert_int_equal(g_mkdir(host->directory, 0755), 0);
+    host_reserve_port(host);
+    host_start_bus(host);
+    vmf_host_set_certificate(host, VMF_CERTIFICATE_GOOD);
+    host_configure(host);
+    return host;
+}
+
+char *
+vmf_host_path(VmfHost *host, const char *below)
+{
+    return g_build_filename(host->directory, below, NULL);
+}
+
+void
+vmf_host_set(VmfHost *host, const char *group, const char *key, const char *value)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *path = vmf_host_path(host, "vmferryd.conf");
+
+    (void)g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL);
+    if (value)
+        g_key_file_set_string(file, group, key, value);
+    else
+        g_key_file_remove_key(file, group, key, NULL);
+    assert_true(g_key_file_save_to_file(file, path, NULL));
+}
+
+static char *
+host_peer_path(VmfHost *host, const char *name)
+{
+    g_autofree char *file = g_strconcat(name, ".conf", NULL);
+
+    return g_build_filename(host->directory, "peers.d", file, NULL);
+}
+
+void
+vmf_host_add_peer(VmfHost *host, const char *name, guint16 port, const char *more)
+{
+    g_autofree char *path = host_peer_path(host, name);
+    g_autofree char *text = g_strdup_printf("[Peer]\nName=%s\nAddresses=127.0.0.1:%u\n%s\n", name,
+                                            port, more ? more : "");
+
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+void
+vmf_host_remove_peer(VmfHost *host, const char *name)
+{
+    g_autofree char *path = host_peer_path(host, name);
+
+    assert_int_equal(g_unlink(path), 0);
+}
+
+void
+vmf_host_set_certificate(VmfHost *host, VmfCertificate kind)
+{
+    g_autofree char *ca = g_build_filename(host->lab->directory, "ca", NULL);
+    g_autofree char *pki = vmf_host_path(host, "pki");
+
+    vmf_certificate_make(ca, pki, host->name, kind);
+}
+
+/* ---- the daemon ---- */
+
+static GSubprocessLauncher *
+host_launcher(VmfHost *host, GSubprocessFlags flags)
+{
+    GSubprocessLauncher *launcher = g_subprocess_launcher_new(flags);
+
+    g_subprocess_launcher_set_cwd(launcher, host->directory);
+    g_subprocess_launcher_setenv(launcher, "DBUS_SESSION_BUS_ADDRESS", host->address, TRUE);
+    g_subprocess_launcher_setenv(launcher, "VMFERRY_SESSION_BUS", "1", TRUE);
+    g_subprocess_launcher_setenv(launcher, "STUB_PUMP", host->pump_mood ? host->pump_mood : "",
+                                 TRUE);
+    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
+    return launcher;
+}
+
+typedef struct {
+    gboolean up;
+    gboolean ended;
+} Starting;
+
+static void
+on_name_appeared(GDBusConnection *bus, const char *name, const char *owner, gpointer data)
+{
+    ((Starting *)data)->up = TRUE;
+}
+
+static void
+on_daemon_ended(GObject *process, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (g_subprocess_wait_finish(G_SUBPROCESS(process), result, &error))
+        ((Starting *)data)->ended = TRUE;
+}
+
+static gboolean
+is_decided(gpointer data)
+{
+    const Starting *starting = data;
+
+    return starting->up || starting->ended;
+}
+
+void
+vmf_host_start(VmfHost *host)
+{
+    g_autoptr(GSubprocessLauncher) launcher = host_launcher(host, G_SUBPROCESS_FLAGS_NONE);
+    g_autofree char *config = vmf_host_path(host, "vmferryd.conf");
+    g_autoptr(GCancellable) cancellable = g_cancellable_new();
+    Starting *starting = g_new0(Starting, 1);
+    guint watch;
+
+    assert_null(host->daemon);
+    watch = g_bus_watch_name_on_connection(host->bus, BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                                           on_name_appeared, NULL, starting, NULL);
+    host->daemon = g_subprocess_launcher_spawn(launcher, NULL, program("VMFERRYD"), "--session-bus",
+                                               "--config", config, "--debug", NULL);
+    assert_non_null(host->daemon);
+    g_subprocess_wait_async(host->daemon, cancellable, on_daemon_ended, starting);
+    vmf_wait_until(is_decided, starting, "vmferryd's name on the bus");
+    g_bus_unwatch_name(watch);
+    if (starting->ended)
+        fail_msg("vmferryd of %s ended while it started", host->name);
+    g_cancellable_cancel(cancellable);
+    while (g_main_context_iteration(NULL, FALSE))
+        ; /* the cancelled wait lets go of `starting` */
+    g_free(starting);
+    host->manager = vmf_bus_manager_proxy_new_sync(host->bus, G_DBUS_PROXY_FLAGS_NONE, BUS_NAME,
+                                                   ROOT, NULL, NULL);
+    host->objects = vmf_bus_object_manager_client_new_sync(
+        host->bus, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_NONE, BUS_NAME, ROOT, NULL, NULL);
+    assert_non_null(host->manager);
+    assert_non_null(host->objects);
+}
+
+pid_t
+vmf_host_get_pid(VmfHost *host)
+{
+    return (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(host->daemon), NULL, 10);
+}
+
+void
+vmf_host_stop(VmfHost *host)
+{
+    g_autoptr(GSubprocess) daemon = g_steal_pointer(&host->daemon);
+
+    host_disconnect(host);
+    g_subprocess_send_signal(daemon, SIGTERM);
+    vmf_wait_gone((pid_t)g_ascii_strtoll(g_subprocess_get_identifier(daemon), NULL, 10));
+    g_subprocess_wait(daemon, NULL, NULL);
+    assert_true(g_subprocess_get_if_exited(daemon));
+    assert_int_equal(g_subprocess_get_exit_status(daemon), 0);
+}
+
+void
+vmf_host_kill(VmfHost *host)
+{
+    host_disconnect(host);
+    g_clear_pointer(&host->daemon, end_process);
+}
+
+int
+vmf_host_run(VmfHost *host, const char *const *argv, char **ret_out, char **ret_error)
+{
+    g_autoptr(GSubprocessLauncher) launcher =
+        host_launcher(host, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+    g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, NULL);
+
+    assert_non_null(process);
+    assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, ret_out, ret_error, NULL));
+    assert_true(g_subprocess_get_if_exited(process));
+    return g_subprocess_get_exit_status(process);
+}
+
+/* ---- its objects ---- */
+
+VmfBusMigration *
+vmf_host_get_migration(VmfHost *host, const char *path)
+{
+    VmfBusMigration *migration = vmf_bus_migration_proxy_new_sync(
+        host->bus, G_DBUS_PROXY_FLAGS_NONE, BUS_NAME, path, NULL, NULL);
+
+    assert_non_null(migration);
+    return migration;
+}
+
+VmfBusMigration *
+vmf_host_migrate(VmfHost *host, const char *guest, const char *peer)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!vmf_bus_manager_call_migrate_sync(host->manager, guest, peer, g_variant_new("a{sv}", NULL),
+                                           &path, NULL, &error))
+        fail_msg("Migrate: %s", error->message);
+    return vmf_host_get_migration(host, path);
+}
+
+VmfBusMigration *
+vmf_host_find_migration(VmfHost *host)
+{
+    GList *all = g_dbus_object_manager_get_objects(host->objects);
+    VmfBusMigration *found = NULL;
+
+    for (GList *item = all; item && !found; item = item->next)
+        found = vmf_bus_object_get_migration(VMF_BUS_OBJECT(item->data));
+    g_list_free_full(all, g_object_unref);
+    return found;
+}
+
+VmfBusPeer *
+vmf_host_get_peer(VmfHost *host, const char *name)
+{
+    GList *all = g_dbus_object_manager_get_objects(host->objects);
+    VmfBusPeer *found = NULL;
+
+    for (GList *item = all; item && !found; item = item->next) {
+        found = vmf_bus_object_get_peer(VMF_BUS_OBJECT(item->data));
+        if (found && g_strcmp0(vmf_bus_peer_get_name(found), name) != 0)
+            g_clear_object(&found);
+    }
+    g_list_free_full(all, g_object_unref);
+    if (!found)
+        fail_msg("%s shows no peer %s", host->name, name);
+    return found;
+}
+
+/* ---- asserting ---- */
+
+void
+vmf_assert_error(GError *error, const char *name, const char *words)
+{
+    g_autofree char *expected = g_strconcat(VMF_ERROR_PREFIX, name, NULL);
+    g_autofree char *got = NULL;
+
+    if (!error)
+        fail_msg("expected the error %s, and it succeeded", name);
+    got = g_dbus_error_encode_gerror(error);
+    if (g_strcmp0(got, expected) != 0)
+        fail_msg("expected the error %s, not %s: %s", expected, got, error->message);
+    if (words && !strstr(error->message, words))
+        fail_msg("'%s' does not say '%s'", error->message, words);
+    g_error_free(error);
+}
+
+void
+vmf_assert_error_property(GVariant *property, const char *name, const char *words)
+{
+    const char *got;
+    const char *message;
+
+    assert_non_null(property);
+    g_variant_get(property, "(&s&s)", &got, &message);
+    if (!*name) {
+        assert_string_equal(got, "");
+        assert_string_equal(message, "");
+        return;
+    }
+    vmf_assert_error(g_dbus_error_new_for_dbus_error(got, message), name, words);
+}

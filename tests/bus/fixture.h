@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Real daemons on private buses, for tests.
+ *
+ * A lab is a folder with a CA. A host is a folder in it with a dbus-daemon of its own,
+ * certificates, configuration, a reserved TCP port of 127.0.0.1, and, when started, vmferryd.
+ * libvirt is its test driver: guests "running", "paused" (with a writable disk) and "off".
+ * RunDirectory is /proc/self/cwd/run, so that it is the same string on every host and another
+ * folder.
+ *
+ * Everything fails the calling test when it cannot be done, so nothing returns an error. Nothing
+ * sleeps: waiting runs the default main context until an event brings what is waited for, at most
+ * VMF_PATIENCE. What runs is ended by vmf_lab_free(), by pid, whatever the tests did.
+ * One thread. The programs come from the environment: VMFERRYD, VMFERRY, VMFERRY_PUMP.
+ */
+#pragma once
+
+#include "cmocka-all.h"
+
+#include <gio/gio.h>
+
+#include "vmferry-bus.h"
+
+#define VMF_PATIENCE 30 /* s */
+
+#define VMF_UUID_RUNNING "11111111-1111-4111-8111-111111111111"
+#define VMF_UUID_OFF "22222222-2222-4222-8222-222222222222"
+#define VMF_UUID_PAUSED "33333333-3333-4333-8333-333333333333"
+
+/* ---- waiting (wait.c) ---- */
+
+/* Until `condition` holds; it is asked again after every event. `what`: for the failure. */
+void vmf_wait_until(gboolean (*condition)(gpointer data), gpointer data, const char *what);
+
+/* Until a string property of a proxy has this value. */
+void vmf_wait_property(gpointer proxy, const char *property, const char *value);
+
+/* Until a process that need not be a child of ours has ended. */
+void vmf_wait_gone(pid_t pid);
+
+/* The children of a process; the caller's. */
+GArray *vmf_children_of(pid_t pid);
+
+/* ---- certificates (certificates.c) ---- */
+
+typedef enum {
+    VMF_CERTIFICATE_GOOD,
+    VMF_CERTIFICATE_OTHER_NAME, /* "elsewhere" */
+    VMF_CERTIFICATE_OTHER_CA,   /* and trusts that one only */
+    VMF_CERTIFICATE_EXPIRED,
+} VmfCertificate;
+
+/* Makes DIRECTORY/cacert.pem and cakey.pem. */
+void vmf_ca_make(const char *directory);
+
+/* Fills DIRECTORY, a TlsDirectory, from the CA in `ca`. */
+void vmf_certificate_make(const char *ca, const char *directory, const char *name,
+                          VmfCertificate kind);
+
+/* ---- labs and hosts (fixture.c) ---- */
+
+typedef struct VmfLab VmfLab;
+
+typedef struct {
+    VmfLab *lab;
+    char *name;
+    char *directory;
+    guint16 port;
+    GSocket *reservation; /* keeps others off the port; does not listen */
+    GSubprocess *bus_daemon;
+    char *address;          /* of the bus */
+    GDBusConnection *bus;   /* the test's own connection */
+    GSubprocess *daemon;    /* NULL when it does not run */
+    VmfBusManager *manager; /* while it runs */
+    GDBusObjectManager *objects;
+    char *pump_mood; /* see stub-pump.c; for daemons started from now on */
+} VmfHost;
+
+VmfLab *vmf_lab_new(void);
+void vmf_lab_free(VmfLab *lab);
+const char *vmf_lab_get_directory(VmfLab *lab);
+
+/* With a bus, good certificates and a configuration, but no daemon yet. The lab's. */
+VmfHost *vmf_lab_add_host(VmfLab *lab, const char *name);
+
+/* Changes vmferryd.conf; `value` NULL removes the key. */
+void vmf_host_set(VmfHost *host, const char *group, const char *key, const char *value);
+
+/* Writes peers.d/NAME.conf; `more` are further lines or NULL. */
+void vmf_host_add_peer(VmfHost *host, const char *name, guint16 port, const char *more);
+void vmf_host_remove_peer(VmfHost *host, const char *name);
+
+/* Other certificates than the good ones; used by the next connection. */
+void vmf_host_set_certificate(VmfHost *host, VmfCertificate kind);
+
+/* Starts vmferryd, until it has its name on the bus. */
+void vmf_host_start(VmfHost *host);
+
+/* Ends it with SIGTERM and expects exit status 0. */
+void vmf_host_stop(VmfHost *host);
+
+/* Ends it with SIGKILL. */
+void vmf_host_kill(VmfHost *host);
+
+pid_t vmf_host_get_pid(VmfHost *host);
+
+/* A path below the host's folder; the caller's. */
+char *vmf_host_path(VmfHost *host, const char *below);
+
+/* A program on this host's bus. Standard output and error; the exit status. */
+int vmf_host_run(VmfHost *host, const char *const *argv, char **ret_out, char **ret_error);
+
+/* The only object of its kind, or NULL; the caller's. */
+VmfBusMigration *vmf_host_find_migration(VmfHost *host);
+
+/* By name. */
+VmfBusPeer *vmf_host_get_peer(VmfHost *host, const char *name);
+
+/* Manager.Migrate without options, expected to succeed: the proxy of the new object. */
+VmfBusMigration *vmf_host_migrate(VmfHost *host, const char *guest, const char *peer);
+
+/* The proxy of a migration's object. */
+VmfBusMigration *vmf_host_get_migration(VmfHost *host, const char *path);
+
+/* ---- asserting ---- */
+
+/* `error` is org.vmferry1.Error.NAME, and its message holds `words` (NULL: any); frees it. */
+void vmf_assert_error(GError *error, const char *name, const char *words);
+
+/* Likewise of an (ss) property Error. */
+void vmf_assert_error_property(GVariant *property, const char *name, const char *words);

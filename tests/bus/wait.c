@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include <glib-unix.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static gboolean
+set_flag(gpointer flag)
+{
+    *(gboolean *)flag = TRUE;
+    return G_SOURCE_CONTINUE;
+}
+
+void
+vmf_wait_until(gboolean (*condition)(gpointer data), gpointer data, const char *what)
+{
+    gboolean late = FALSE;
+    guint timer = g_timeout_add_seconds(VMF_PATIENCE, set_flag, &late);
+    gboolean done;
+
+    while (!(done = condition(data)) && !late)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(timer);
+    if (!done)
+        fail_msg("waited %d s for: %s", VMF_PATIENCE, what);
+}
+
+typedef struct {
+    GObject *proxy;
+    const char *property;
+    const char *value;
+} Expectation;
+
+static gboolean
+property_is(gpointer data)
+{
+    const Expectation *expectation = data;
+    g_autofree char *value = NULL;
+
+    g_object_get(expectation->proxy, expectation->property, &value, NULL);
+    return g_strcmp0(value, expectation->value) == 0;
+}
+
+void
+vmf_wait_property(gpointer proxy, const char *property, const char *value)
+{
+    Expectation expectation = {proxy, property, value};
+    g_autofree char *what = g_strdup_printf("%s = '%s'", property, value);
+
+    vmf_wait_until(property_is, &expectation, what);
+}
+
+static gboolean
+on_pidfd(gint fd, GIOCondition condition, gpointer gone)
+{
+    *(gboolean *)gone = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
+is_set(gpointer flag)
+{
+    return *(gboolean *)flag;
+}
+
+void
+vmf_wait_gone(pid_t pid)
+{
+    gboolean gone = FALSE;
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    g_autofree char *what = g_strdup_printf("the end of process %d", (int)pid);
+
+    if (fd < 0)
+        return;
+    g_unix_fd_add(fd, G_IO_IN, on_pidfd, &gone);
+    vmf_wait_until(is_set, &gone, what);
+    close(fd);
+}
+
+/* The parent is the second field after the program's name, which may hold anything. */
+static pid_t
+parent_of(const char *pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/stat", pid);
+    g_autofree char *text = NULL;
+    const char *after;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !(after = strrchr(text, ')')))
+        return 0;
+    return after[1] && after[2] && after[3] ? atoi(after + 4) : 0;
+}
+
+GArray *
+vmf_children_of(pid_t pid)
+{
+    GArray *children = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+    const char *name;
+
+    while (proc && (name = g_dir_read_name(proc))) {
+        pid_t child = atoi(name);
+
+        if (child > 0 && parent_of(name) == pid)
+            g_array_append_val(children, child);
+    }
+    return children;
+}
