@@ -370,7 +370,7 @@ vmf_host_start(VmfHost *host)
     watch = g_bus_watch_name_on_connection(host->bus, BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
                                            on_name_appeared, NULL, starting, NULL);
     host->daemon = g_subprocess_launcher_spawn(launcher, NULL, program("VMFERRYD"), "--session-bus",
-                                               "--config", config, "--debug", NULL);
+                                               "--config", config, NULL);
     assert_non_null(host->daemon);
     g_subprocess_wait_async(host->daemon, cancellable, on_daemon_ended, starting);
     vmf_wait_until(is_decided, starting, "vmferryd's name on the bus");

@@ -24,6 +24,7 @@
 #define VMF_PATIENCE 30 /* s */
 
 #define VMF_UUID_RUNNING "11111111-1111-4111-8111-111111111111"
+#define VMF_UUID_SECOND "44444444-4444-4444-8444-444444444444"
 #define VMF_UUID_OFF "22222222-2222-4222-8222-222222222222"
 #define VMF_UUID_PAUSED "33333333-3333-4333-8333-333333333333"
 
@@ -37,6 +38,9 @@ void vmf_wait_property(gpointer proxy, const char *property, const char *value);
 
 /* Until a process that need not be a child of ours has ended. */
 void vmf_wait_gone(pid_t pid);
+
+/* A socket of 127.0.0.1 that listens and never answers, until it is unreferenced. */
+GSocket *vmf_listen(guint16 *ret_port);
 
 /* The children of a process; the caller's. */
 GArray *vmf_children_of(pid_t pid);

@@ -107,3 +107,18 @@ vmf_children_of(pid_t pid)
     }
     return children;
 }
+
+GSocket *
+vmf_listen(guint16 *ret_port)
+{
+    GSocket *socket =
+        g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL);
+    g_autoptr(GSocketAddress) any = g_inet_socket_address_new_from_string("127.0.0.1", 0);
+    g_autoptr(GSocketAddress) got = NULL;
+
+    assert_true(g_socket_bind(socket, any, FALSE, NULL));
+    assert_true(g_socket_listen(socket, NULL));
+    got = g_socket_get_local_address(socket, NULL);
+    *ret_port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(got));
+    return socket;
+}
