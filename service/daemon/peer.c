@@ -17,9 +17,10 @@ struct _VmfPeer {
     VmfDaemon *daemon; /* outlives its peers */
     VmfPeerConfig *config;
     VmfBusObjectSkeleton *object;
-    VmfBusPeer *bus; /* setters from any thread */
-    GMutex dialling; /* held by the one worker that dials */
-    GMutex lock;     /* for the following */
+    VmfBusPeer *bus;   /* setters from any thread */
+    GMutex lock;       /* for the following */
+    gboolean dialling; /* by one worker; the others wait for `dialled` */
+    GCond dialled;
     GDBusConnection *link;
     GSocketAddress *remote;
     guint links; /* open, in both directions */
@@ -57,18 +58,15 @@ vmf_peer_set_error(VmfPeer *self, const GError *error)
 static void
 vmf_peer_on_closed(GDBusConnection *link, gboolean remote_vanished, GError *why, VmfPeer *self)
 {
-    gboolean connected;
-
+    vmf_info(NULL, "control link with %s closed%s%s", self->config->name, why ? ": " : "",
+             why ? why->message : "");
     g_mutex_lock(&self->lock);
-    connected = --self->links > 0;
+    vmf_bus_peer_set_connected(self->bus, --self->links > 0);
     if (self->link == link) {
         g_clear_object(&self->link);
         g_clear_object(&self->remote);
     }
     g_mutex_unlock(&self->lock);
-    vmf_info(NULL, "control link with %s closed%s%s", self->config->name, why ? ": " : "",
-             why ? why->message : "");
-    vmf_bus_peer_set_connected(self->bus, connected);
 }
 
 /* Any thread: the link is served, and noticed when it closes. */
@@ -77,11 +75,11 @@ vmf_peer_add_link(VmfPeer *self, GDBusConnection *link, gboolean dialled)
 {
     g_mutex_lock(&self->lock);
     self->links++;
+    vmf_bus_peer_set_connected(self->bus, TRUE);
     g_mutex_unlock(&self->lock);
     g_signal_connect_object(link, "closed", G_CALLBACK(vmf_peer_on_closed), self, 0);
     vmf_link_service_attach(self->daemon, self, link, dialled);
     g_dbus_connection_start_message_processing(link);
-    vmf_bus_peer_set_connected(self->bus, TRUE);
 }
 
 void
@@ -156,27 +154,68 @@ vmf_peer_peek_link(VmfPeer *self, GSocketAddress **ret_remote)
     return g_object_ref(self->link);
 }
 
+static void
+vmf_peer_wake(GCancellable *cancellable, VmfPeer *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    g_cond_broadcast(&self->dialled);
+}
+
+/* This worker's turn to dial, or FALSE when it was cancelled while another's was not over. */
+static gboolean
+vmf_peer_begin_dialling(VmfPeer *self, GCancellable *cancellable, GError **error)
+{
+    gulong handler =
+        cancellable ? g_cancellable_connect(cancellable, G_CALLBACK(vmf_peer_wake), self, NULL) : 0;
+    gboolean cancelled;
+
+    g_mutex_lock(&self->lock);
+    while (!(cancelled = g_cancellable_is_cancelled(cancellable)) && self->dialling)
+        g_cond_wait(&self->dialled, &self->lock);
+    if (!cancelled)
+        self->dialling = TRUE;
+    g_mutex_unlock(&self->lock);
+    g_cancellable_disconnect(cancellable, handler);
+    if (cancelled)
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
+    return !cancelled;
+}
+
+/* `link` NULL: there is none to keep. */
+static void
+vmf_peer_end_dialling(VmfPeer *self, GDBusConnection *link, GSocketAddress *remote)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    if (link) {
+        g_set_object(&self->link, link);
+        g_set_object(&self->remote, remote);
+    }
+    self->dialling = FALSE;
+    g_cond_broadcast(&self->dialled);
+}
+
 GDBusConnection *
 vmf_peer_get_link(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_remote,
                   GError **error)
 {
-    g_autoptr(GMutexLocker) dialling = g_mutex_locker_new(&self->dialling);
-    GDBusConnection *link = vmf_peer_peek_link(self, ret_remote);
     g_autoptr(GError) problem = NULL;
+    GDBusConnection *link;
 
-    if (link)
-        return link;
-    link = vmf_peer_dial(self, cancellable, ret_remote, &problem);
-    vmf_peer_set_error(self, problem);
-    if (!link) {
-        g_propagate_error(error, g_steal_pointer(&problem));
+    if (!vmf_peer_begin_dialling(self, cancellable, error))
         return NULL;
+    link = vmf_peer_peek_link(self, ret_remote);
+    if (!link) {
+        link = vmf_peer_dial(self, cancellable, ret_remote, &problem);
+        if (!g_error_matches(problem, VMF_ERROR, VMF_ERROR_CANCELLED))
+            vmf_peer_set_error(self, problem);
+        if (link)
+            vmf_info(NULL, "connected to %s", self->config->name);
     }
-    vmf_info(NULL, "connected to %s", self->config->name);
-    g_mutex_lock(&self->lock);
-    g_set_object(&self->link, link);
-    g_set_object(&self->remote, *ret_remote);
-    g_mutex_unlock(&self->lock);
+    vmf_peer_end_dialling(self, link, *ret_remote);
+    if (!link)
+        g_propagate_error(error, g_steal_pointer(&problem));
     return link;
 }
 
@@ -190,7 +229,7 @@ vmf_peer_finalize(GObject *object)
     g_clear_object(&self->bus);
     g_clear_object(&self->object);
     vmf_peer_config_free(self->config);
-    g_mutex_clear(&self->dialling);
+    g_cond_clear(&self->dialled);
     g_mutex_clear(&self->lock);
     G_OBJECT_CLASS(vmf_peer_parent_class)->finalize(object);
 }
@@ -204,7 +243,7 @@ vmf_peer_class_init(VmfPeerClass *class)
 static void
 vmf_peer_init(VmfPeer *self)
 {
-    g_mutex_init(&self->dialling);
+    g_cond_init(&self->dialled);
     g_mutex_init(&self->lock);
     self->bus = vmf_bus_peer_skeleton_new();
 }
