@@ -180,6 +180,11 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     g_autoptr(GVariant) answer = NULL;
     GVariantDict guest;
 
+    if (!self->path) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "RunDirectory and the name %s leave no room for a socket path", peer->name);
+        return FALSE;
+    }
     self->link = vmf_peer_get_link(self->peer, self->cancellable, &self->remote, error);
     if (!self->link)
         return FALSE;
@@ -243,13 +248,24 @@ vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError 
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
-    if (g_cancellable_is_cancelled(self->cancellable))
-        g_set_error(error, VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled; the guest runs on here");
-    else if (self->pump_error)
+    if (self->pump_error)
         g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; the guest runs on here",
                     self->pump_error->message);
     else
         g_propagate_error(error, g_error_copy(libvirt_error));
+}
+
+/* From here on a cancel aborts libvirt's job; one that came before is an error now. */
+static gboolean
+vmf_outgoing_set_domain(VmfOutgoing *self, virDomainPtr domain, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    self->domain = NULL;
+    if (g_cancellable_set_error_if_cancelled(self->cancellable, error))
+        return FALSE;
+    self->domain = domain;
+    return TRUE;
 }
 
 static gboolean
@@ -263,18 +279,13 @@ vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
 
     if (connection)
         domain = vmf_guest_lookup(connection, vmf_migration_get_uuid(self->migration), error);
-    if (!domain || g_cancellable_set_error_if_cancelled(self->cancellable, error))
+    if (!domain || !vmf_outgoing_set_domain(self, domain, error))
         return FALSE;
     vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
-    g_mutex_lock(&self->lock);
-    self->domain = domain;
-    g_mutex_unlock(&self->lock);
     result = vmf_outgoing_call_libvirt(self, domain);
     if (result < 0)
         vmf_libvirt_set_error(&problem, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
-    g_mutex_lock(&self->lock);
-    self->domain = NULL;
-    g_mutex_unlock(&self->lock);
+    vmf_outgoing_set_domain(self, NULL, NULL);
     if (problem)
         vmf_outgoing_set_failure(self, problem, error);
     return result == 0;
@@ -323,12 +334,12 @@ vmf_outgoing_thread(gpointer data)
         if (self->doorway)
             vmf_outgoing_migrate(self, &error);
     }
-    if (error) {
+    if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
+        g_clear_error(&error);
+        g_set_error_literal(&error, VMF_ERROR, VMF_ERROR_CANCELLED,
+                            "cancelled; the guest runs on here");
+    } else if (error) {
         error = vmf_error_normalize(error);
-        if (g_cancellable_is_cancelled(self->cancellable) && error->code != VMF_ERROR_CANCELLED) {
-            g_clear_error(&error);
-            error = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
-        }
     }
     vmf_outgoing_clean_up(self, error);
     if (error)
