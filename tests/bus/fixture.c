@@ -44,11 +44,12 @@ write_below(const char *directory, const char *name, const char *text)
     "<name>" name "</name><uuid>" uuid "</uuid><memory unit='KiB'>65536</memory>"                  \
     "<vcpu>1</vcpu><os><type arch='i686'>hvm</type></os>" more "</domain>"
 
-static const char guests[] = "<node>" GUEST("running", VMF_UUID_RUNNING, "")
-    GUEST("off", VMF_UUID_OFF, "<test:runstate>5</test:runstate>")
-        GUEST("paused", VMF_UUID_PAUSED,
-              "<devices><disk type='file' device='disk'><source file='/nowhere.img'/>"
-              "<target dev='vda'/></disk></devices><test:runstate>3</test:runstate>") "</node>";
+static const char guests[] =
+    "<node>" GUEST("running", VMF_UUID_RUNNING, "") GUEST("second", VMF_UUID_SECOND, "")
+        GUEST("off", VMF_UUID_OFF, "<test:runstate>5</test:runstate>")
+            GUEST("paused", VMF_UUID_PAUSED,
+                  "<devices><disk type='file' device='disk'><source file='/nowhere.img'/>"
+                  "<target dev='vda'/></disk></devices><test:runstate>3</test:runstate>") "</node>";
 
 VmfLab *
 vmf_lab_new(void)

@@ -36,6 +36,9 @@ void vmf_wait_until(gboolean (*condition)(gpointer data), gpointer data, const c
 /* Until a string property of a proxy has this value. */
 void vmf_wait_property(gpointer proxy, const char *property, const char *value);
 
+/* Until a proxy's property Error is org.vmferry1.Error.NAME, with `words` in its message. */
+void vmf_wait_error(gpointer proxy, const char *name, const char *words);
+
 /* Until a process that need not be a child of ours has ended. */
 void vmf_wait_gone(pid_t pid);
 

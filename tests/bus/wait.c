@@ -53,6 +53,28 @@ vmf_wait_property(gpointer proxy, const char *property, const char *value)
 }
 
 static gboolean
+has_error(gpointer proxy)
+{
+    g_autoptr(GVariant) error = NULL;
+    const char *name = "";
+
+    g_object_get(proxy, "error", &error, NULL);
+    if (error)
+        g_variant_get_child(error, 0, "&s", &name);
+    return *name != '\0';
+}
+
+void
+vmf_wait_error(gpointer proxy, const char *name, const char *words)
+{
+    g_autoptr(GVariant) error = NULL;
+
+    vmf_wait_until(has_error, proxy, "an error in the property Error");
+    g_object_get(proxy, "error", &error, NULL);
+    vmf_assert_error_property(error, name, words);
+}
+
+static gboolean
 on_pidfd(gint fd, GIOCondition condition, gpointer gone)
 {
     *(gboolean *)gone = TRUE;
