@@ -7,8 +7,9 @@
 #define RTT_NEAR(rtt) ((rtt) + (rtt) / 8 + 500) /* this close to the smallest confirms it */
 #define MARKS 16                                /* round trips under measurement at once */
 #define GROWTH_PERCENT 25                       /* less is no growth */
-#define FLAT_EPOCHS 3                           /* without growth end the start-up */
-#define ROOM_MIN (64 * 1024)                    /* less is not worth a frame */
+#define START_GAIN 3
+#define FLAT_EPOCHS 3        /* without growth end the start-up */
+#define ROOM_MIN (64 * 1024) /* less is not worth a frame */
 
 typedef struct {
     guint64 total; /* sent when it was set */
@@ -34,9 +35,8 @@ struct VmfFlow {
     gboolean draining;
     guint64 drained_mark; /* `sent` at the first mark after the queue was gone; 0: not yet */
 
-    /* start-up */
+    /* start-up: until the rate does not grow with the bound any more */
     gboolean starting;
-    gsize start_limit;
     guint64 start_rate;
     guint flat_epochs;
 };
@@ -48,7 +48,6 @@ vmf_flow_new(gsize ceiling)
 
     flow->ceiling = MAX(ceiling, VMF_FLOW_FLOOR);
     flow->starting = TRUE;
-    flow->start_limit = VMF_FLOW_FLOOR;
     return flow;
 }
 
@@ -93,7 +92,7 @@ vmf_flow_limit(const VmfFlow *flow)
     gsize limit = vmf_flow_carries(flow, flow->rtt + VMF_FLOW_SLACK);
 
     if (flow->starting)
-        limit = MAX(limit, flow->start_limit);
+        limit *= START_GAIN;
     return CLAMP(limit, VMF_FLOW_FLOOR, flow->ceiling);
 }
 
@@ -160,7 +159,6 @@ vmf_flow_grow(VmfFlow *flow, guint64 rate)
 {
     if (rate * 100 >= flow->start_rate * (100 + GROWTH_PERCENT)) {
         flow->start_rate = rate;
-        flow->start_limit = MIN(flow->start_limit * 2, flow->ceiling);
         flow->flat_epochs = 0;
     } else if (++flow->flat_epochs >= FLAT_EPOCHS) {
         flow->starting = FALSE;

@@ -12,7 +12,8 @@
  * - round trip: the smallest of the last 10 s. Our own queue would creep into it, so when nothing
  *   near it was seen for that long, the queue is let drain once and measured again.
  *
- * In the beginning nothing is known, and the bound doubles each epoch while the rate still grows.
+ * In the beginning the bound is three times that, as long as the rate still grows: then the bound,
+ * and not the link, was the limit, and so it more than doubles with every round trip or two.
  *
  * Pure: no I/O, no clock. Times are microseconds of one monotonic clock, passed in; counts are
  * payload bytes. Belongs to one thread.
