@@ -180,10 +180,13 @@ vmf_wire_write_frames(VmfWire *wire, VmfSliceQueue *queue)
 {
     struct iovec iov[IOVECS];
     struct msghdr message = {.msg_iov = iov};
+    guint count = MIN(queue->count, IOVECS);
     gssize n;
 
-    /* urgent frames go alone, so that the rest never needs to know about them */
-    for (guint i = 0; i < MIN(queue->count, IOVECS); i++) {
+    /* with something urgent waiting, no more than the frame that has begun */
+    if (queue == &wire->queue && wire->urgent.count > 0)
+        count = 1;
+    for (guint i = 0; i < count; i++) {
         const VmfSlice *slice = vmf_slice_queue_peek(queue, i);
 
         iov[i] = (struct iovec){slice->data, slice->length};
