@@ -211,7 +211,9 @@ test_modes_do_not_mix(void **state)
         Pair pair;
 
         pair_init(&pair, (gboolean[]){i == 0, i == 1}, (const uint8_t *[]){secrets[0], secrets[0]});
-        run_until(pair.ends[0].error || pair.ends[1].error);
+        /* random bytes may look like the beginning of a long record; so say that no more come */
+        vmf_wire_finish(pair.ends[0].wire);
+        run_until(pair.ends[1].error);
         assert_false(pair.ends[0].secured);
         assert_false(pair.ends[1].secured);
         pair_clear(&pair);
