@@ -160,7 +160,7 @@ vmf_wire_seal(VmfWire *wire)
     return TRUE;
 }
 
-/* Writes what is in `out`: sealed frames, or a part of the proof. 0: the socket is full. */
+/* Writes what is in `out`: sealed bytes, or a part of the proof. 0: the socket is full. */
 static gssize
 vmf_wire_write_out(VmfWire *wire)
 {
@@ -169,6 +169,7 @@ vmf_wire_write_out(VmfWire *wire)
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    wire->bytes_out += (guint64)n;
     wire->out.start += (gsize)n;
     if (wire->out.start == wire->out.end)
         wire->out.start = wire->out.end = 0;
@@ -195,6 +196,7 @@ vmf_wire_write_frames(VmfWire *wire, VmfSliceQueue *queue)
     n = sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    wire->bytes_out += (guint64)n;
     for (gsize left = (gsize)n; left > 0;) {
         gsize part = MIN(left, vmf_slice_queue_peek(queue, 0)->length);
 
@@ -208,17 +210,11 @@ vmf_wire_write_frames(VmfWire *wire, VmfSliceQueue *queue)
 static gssize
 vmf_wire_write(VmfWire *wire)
 {
-    gssize n;
-
     if (wire->tls && wire->secured && !vmf_wire_seal(wire))
         return -1;
     if (wire->out.end > wire->out.start)
-        n = vmf_wire_write_out(wire);
-    else
-        n = vmf_wire_write_frames(wire, vmf_wire_next_queue(wire));
-    if (n > 0)
-        wire->bytes_out += (guint64)n;
-    return n;
+        return vmf_wire_write_out(wire);
+    return vmf_wire_write_frames(wire, vmf_wire_next_queue(wire));
 }
 
 static void
