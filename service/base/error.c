@@ -32,6 +32,7 @@ static const GDBusErrorEntry vmf_errors[] = {
     {VMF_ERROR_PUMP_FAILED, P "PumpFailed"},
     {VMF_ERROR_CANCELLED, P "Cancelled"},
     {VMF_ERROR_TIMED_OUT, P "TimedOut"},
+    {VMF_ERROR_BAD_STREAM, P "BadStream"},
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(vmf_errors) == VMF_ERROR_LAST);
