@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stream/intake.h"
 
+#include "base/error.h"
+
 void
 vmf_intake_clear(VmfIntake *intake)
 {
@@ -49,4 +51,15 @@ vmf_intake_gather(VmfIntake *intake, size_t need)
     intake->input += more;
     intake->input_length -= more;
     return held + more >= need;
+}
+
+GError *
+vmf_intake_error(const VmfIntake *intake, int code, size_t at, const char *format, va_list args)
+{
+    uint64_t offset = intake->offset + at;
+    g_autofree char *what = g_strdup_vprintf(format, args);
+
+    return g_error_new(VMF_ERROR, code,
+                       "offset %" G_GUINT64_FORMAT " (0x%" G_GINT64_MODIFIER "x): %s", offset,
+                       offset, what);
 }

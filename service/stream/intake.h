@@ -36,6 +36,10 @@ vmf_intake_view(const VmfIntake *intake)
 /* Makes the view at least `need` bytes long; FALSE: the input is used up, give more. */
 gboolean vmf_intake_gather(VmfIntake *intake, size_t need);
 
+/* "offset N (0xN): MESSAGE", with the offset of the byte `at` behind the first unused one. */
+GError *vmf_intake_error(const VmfIntake *intake, int code, size_t at, const char *format,
+                         va_list args) G_GNUC_PRINTF(4, 0);
+
 /* The first `n` bytes of the view are used. They stay where they are until the next gather. */
 static inline void
 vmf_intake_consume(VmfIntake *intake, size_t n)

@@ -184,16 +184,18 @@ vmf_reader_end(VmfReader *reader, GError **error)
     return reader->error == NULL;
 }
 
-void
+gboolean
 vmf_reader_reread_tail(VmfReader *reader, const VmfLayout *layout)
 {
-    g_return_if_fail(!reader->error && reader->tail_offset > 0);
+    if (reader->error || reader->tail_offset == 0)
+        return FALSE;
     vmf_intake_clear(&reader->intake);
     reader->intake.offset = reader->tail_offset;
     reader->tail_offset = 0;
     reader->options.layout = layout;
     reader->options.devices = VMF_DEVICES_SCAN;
     reader->state = &vmf_state_element;
+    return TRUE;
 }
 
 uint64_t
@@ -224,17 +226,12 @@ vmf_reader_ram_block(const VmfReader *reader, guint index)
 VmfStep
 vmf_reader_fail(VmfReader *reader, VmfError code, size_t at, const char *format, ...)
 {
-    uint64_t offset = reader->intake.offset + at;
-    g_autofree char *what = NULL;
     va_list args;
 
     va_start(args, format);
-    what = g_strdup_vprintf(format, args);
-    va_end(args);
     if (!reader->error)
-        reader->error = g_error_new(VMF_ERROR, (int)code,
-                                    "offset %" G_GUINT64_FORMAT " (0x%" G_GINT64_MODIFIER "x): %s",
-                                    offset, offset, what);
+        reader->error = vmf_intake_error(&reader->intake, (int)code, at, format, args);
+    va_end(args);
     return VMF_STEP_FAIL;
 }
 

@@ -300,9 +300,10 @@ gboolean vmf_reader_end(VmfReader *reader, GError **error);
 /*
  * The device state was passed over as VMF_DATA_TAIL, its layout is known by now, and the user kept
  * the bytes: the reader stands before the tail again and takes it from vmf_reader_feed() once
- * more, with `layout` (borrowed; NULL: by footers). May be called once, after a tail.
+ * more, with `layout` (borrowed; NULL: by footers). FALSE: there was no tail, or the reader could
+ * not be put back before it.
  */
-void vmf_reader_reread_tail(VmfReader *reader, const VmfLayout *layout);
+gboolean vmf_reader_reread_tail(VmfReader *reader, const VmfLayout *layout);
 
 /* Where the next event starts. */
 uint64_t vmf_reader_offset(const VmfReader *reader);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is in a stream, all of it but the pages: the ground of `vmferry inspect`.
+ *
+ * Bytes are pushed in as they come and need not be seekable. Device state is kept, because its
+ * description comes last: up to VMF_SURVEY_STATE_MAX bytes, beyond that sections are still found
+ * but have no values. After an error the survey holds what was found before it.
+ *
+ * Ownership: everything belongs to the survey and may be read until it is freed.
+ * Threads: one at a time. Errors: those of the reader and of the description. Units: bytes.
+ */
+#pragma once
+
+#include "stream/description.h"
+#include "stream/stream.h"
+
+#define VMF_SURVEY_STATE_MAX (64u << 20)
+
+typedef struct {
+    VmfSection what;
+    gboolean live; /* has START, PART and END; otherwise one FULL */
+    gboolean in_package;
+    VmfExtent extent;
+    uint64_t offset;         /* of its first byte */
+    uint64_t size;           /* all of its bytes, with headers and footers */
+    uint64_t parts;          /* START, PARTs and END, or 1 */
+    GByteArray *state;       /* body of a FULL section; NULL if it was not kept */
+    const VmfDevice *device; /* NULL: not described */
+} VmfSurveySection;
+
+typedef struct {
+    const VmfRamBlock *block;
+    uint64_t pages[VMF_PAGE_KINDS];
+    uint64_t bytes; /* of its records */
+} VmfSurveyBlock;
+
+typedef struct {
+    uint32_t version; /* 0: no header was read */
+    VmfConnection connection;
+    char *machine;           /* NULL: the stream does not say (machine types up to 2.3) */
+    GPtrArray *capabilities; /* char * */
+    gboolean has_uuid;
+    uint8_t uuid[16];
+    guint page_size;
+    gboolean footers;
+    uint64_t size;
+    uint64_t commands[VMF_COMMAND_SWITCHOVER_START + 1]; /* how often each came */
+    uint64_t flushes;
+    uint64_t block_chunks, bitmap_chunks;
+    gboolean eof;                /* the end of the loading loop was seen */
+    gboolean state_dropped;      /* more than VMF_SURVEY_STATE_MAX */
+    GPtrArray *sections;         /* VmfSurveySection, as they came first */
+    GPtrArray *blocks;           /* VmfSurveyBlock, by index */
+    VmfDescription *description; /* NULL: none */
+    gsize description_size;
+} VmfSurveyFacts;
+
+typedef struct VmfSurvey VmfSurvey;
+
+VmfSurvey *vmf_survey_new(VmfConnection connection);
+void vmf_survey_free(VmfSurvey *survey);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfSurvey, vmf_survey_free)
+
+gboolean vmf_survey_put(VmfSurvey *survey, const uint8_t *data, size_t length, GError **error);
+gboolean vmf_survey_end(VmfSurvey *survey, GError **error);
+
+const VmfSurveyFacts *vmf_survey_facts(const VmfSurvey *survey);
