@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rebuild OUT CHUNK STREAM...: reads one captured migration, all its connections, in pieces of
- * CHUNK bytes. Fails unless the writer gives back every byte. Leaves in OUT every RAM block's
- * content as the reader understood it, and prints what it saw, one fact a line.
+ * rebuild OUT CHUNK scan|describe STREAM...: reads one captured migration, all its connections, in
+ * pieces of CHUNK bytes. Fails unless the writer gives back every byte. Leaves in OUT every RAM
+ * block's content as the reader understood it, and prints what it saw, one fact a line.
  * tests/captures/verify compares these with what QEMU itself said.
+ * Device sections are found by their footers (scan) or by the vmdescription's sizes (describe).
  */
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "stream/description.h"
 #include "stream/multifd.h"
 #include "stream/page.h"
+
+#define TAIL_SEARCHED (16u << 20)
 
 typedef struct {
     GMappedFile *file;
@@ -27,6 +31,8 @@ typedef struct {
     GHashTable *memory; /* block name -> GByteArray */
     GPtrArray *streams; /* Stream */
     VmfReader *main_reader;
+    VmfLayout *layout; /* NULL: no vmdescription, or not to be used */
+    gboolean describe;
     size_t chunk;
     gboolean flush_dialect; /* RAM_FLUSH, not RAM_EOS, pairs with the channels' SYNC */
     uint64_t pages[VMF_PAGE_KINDS];
@@ -184,10 +190,29 @@ take_event(Run *run, const VmfReader *reader, const VmfEvent *event)
     }
 }
 
+/* The sizes of device sections, from the description near the end. */
+static void
+learn_layout(Run *run, const Stream *stream)
+{
+    gsize start = stream->length > TAIL_SEARCHED ? stream->length - TAIL_SEARCHED : 0;
+    g_autoptr(VmfDescription) description = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize at, length;
+
+    if (!run->describe ||
+        !vmf_description_find(stream->data + start, stream->length - start, &at, &length))
+        return;
+    description = vmf_description_parse((const char *)stream->data + start + at, length, &error);
+    if (!description)
+        give_up("description", error);
+    run->layout = vmf_description_layout(description);
+}
+
 static VmfReader *
 new_reader(const Run *run, const Stream *stream)
 {
-    VmfReaderOptions options = {.connection = stream->connection, .devices = VMF_DEVICES_SCAN};
+    VmfReaderOptions options = {
+        .connection = stream->connection, .devices = VMF_DEVICES_SCAN, .layout = run->layout};
     VmfReader *reader = vmf_reader_new(&options);
 
     if (stream->connection != VMF_CONNECTION_MAIN)
@@ -275,6 +300,8 @@ read_all(Run *run)
 
         if (stream->connection == VMF_CONNECTION_MULTIFD || stream->length == 0)
             continue;
+        if (stream->connection == VMF_CONNECTION_MAIN)
+            learn_layout(run, stream);
         reader = new_reader(run, stream);
         if (stream->connection == VMF_CONNECTION_MAIN) {
             run->main_reader = reader;
@@ -335,19 +362,21 @@ main(int argc, char **argv)
     Run run = {0};
 
     setlocale(LC_ALL, "");
-    if (argc < 4) {
-        fprintf(stderr, "usage: rebuild OUT CHUNK STREAM...\n");
+    if (argc < 5) {
+        fprintf(stderr, "usage: rebuild OUT CHUNK scan|describe STREAM...\n");
         return 2;
     }
     run.memory =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_byte_array_unref);
     run.streams = g_ptr_array_new_with_free_func(close_stream);
     run.chunk = strtoul(argv[2], NULL, 0);
-    for (int i = 3; i < argc; i++)
+    run.describe = strcmp(argv[3], "describe") == 0;
+    for (int i = 4; i < argc; i++)
         g_ptr_array_add(run.streams, open_stream(&run, argv[i]));
     read_all(&run);
     report(&run, argv[1]);
     vmf_reader_free(run.main_reader);
+    vmf_layout_free(run.layout);
     g_ptr_array_unref(run.streams);
     g_hash_table_unref(run.memory);
     return 0;
