@@ -13,7 +13,7 @@
 #include <string.h>
 
 typedef struct {
-    const uint8_t *data;
+    const uint8_t *data; /* NULL only when the length is 0 and nothing will be taken */
     size_t length;
     size_t at;
     size_t need; /* 0: nothing was missing so far */
@@ -23,13 +23,14 @@ typedef struct {
 static inline const uint8_t *
 vmf_cursor_take(VmfCursor *cursor, size_t n)
 {
-    const uint8_t *bytes = cursor->data + cursor->at;
+    const uint8_t *bytes;
 
     if (G_UNLIKELY(cursor->need > 0 || n > cursor->length - cursor->at)) {
         if (cursor->need == 0)
             cursor->need = cursor->at + n;
         return NULL;
     }
+    bytes = cursor->data + cursor->at;
     cursor->at += n;
     return bytes;
 }

@@ -181,7 +181,8 @@ gboolean
 vmf_values_walk(const VmfStruct *state, const uint8_t *bytes, uint64_t length,
                 const VmfValueVisitor *visitor, gpointer user_data, GError **error)
 {
-    Walk walk = {.cursor = {.data = bytes, .length = length},
+    static const uint8_t nothing[1]; /* a device may have no bytes, and a field too */
+    Walk walk = {.cursor = {.data = bytes ? bytes : nothing, .length = length},
                  .visitor = visitor,
                  .user_data = user_data,
                  .error = error};
