@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define SUFFIX ".sock"
-#define DIGEST_CHARS 17 /* ~ and 16 digits */
+#define DIGEST_CHARS 18 /* ~~, which no encoding has, and 16 digits */
 #define GUEST_MIN 40
 
 static void
@@ -14,7 +14,7 @@ vmf_append_encoded(GString *path, const char *guest)
         if (g_ascii_isalnum(*c) || *c == '_' || *c == '-' || (*c == '.' && c != guest))
             g_string_append_c(path, *c);
         else
-            g_string_append_printf(path, "%%%02X", (guchar)*c);
+            g_string_append_printf(path, "~%02X", (guchar)*c);
     }
 }
 
@@ -31,7 +31,7 @@ vmf_socket_path(const char *run_directory, const char *peer, const char *guest)
         g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, guest, -1);
 
         g_string_truncate(path, VMF_SOCKET_PATH_MAX - strlen(SUFFIX) - DIGEST_CHARS);
-        g_string_append_printf(path, "~%.16s", digest);
+        g_string_append_printf(path, "~~%.16s", digest);
     }
     g_string_append(path, SUFFIX);
     return g_string_free(g_steal_pointer(&path), FALSE);
