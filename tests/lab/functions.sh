@@ -79,8 +79,18 @@ lab_case() {
         echo "not ok $case_number - $title"
         tail -n 60 "$log" | sed 's/^/# /'
         echo "# exit status $status"
+        lab_show_logs
         lab_clear_guests
     fi
+}
+
+lab_show_logs() {
+    local log
+    lab_name=$LAB_NAME
+    lab_paths
+    for log in "$lab_dir"/host?/vmferryd.log; do
+        [[ ! -s $log ]] || tail -n 15 -v "$log" | sed 's/^/# /'
+    done
 }
 
 # What a failed case left must not fail the next one.

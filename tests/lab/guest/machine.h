@@ -64,7 +64,7 @@ machine_sleep(void)
  * QEMU without KVM notices the first write to a page of a migration pass by marking the cached
  * translation. When it collects dirty pages, and each of them was known to be dirty already, it
  * forgets to mark the translations again (cpu_physical_memory_sync_dirty_bitmap(): `if
- * (num_dirty)`, 7.2 and later), and writes that follow are lost. The first collection of every
+ * (num_dirty)`), and writes that follow are lost. The first collection of every
  * migration is such a one. A translation that is looked up anew is marked.
  */
 static inline void

@@ -94,6 +94,7 @@ guest_command_line() {
     filled_pages=$(guest_pages "$filled")
     filled_pages=$((filled_pages > set_pages ? filled_pages : set_pages))
     [[ -n $verify ]] || verify=$([[ $rate == 0 ]] && echo 4096 || echo 32768)
+    [[ $verify != 0 ]] || die "--verify 0 could mean two things: say max or none"
     visits=$(guest_number max=$always "$rate")
     sweeps=$(guest_number max=$always none=0 "$verify")
     changes=$(guest_number counter=0 words=1 page=2 hotcold=3 phases=4 "$pattern")
