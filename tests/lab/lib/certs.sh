@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # see common.sh
 # Certificates. Each is good for client and server; its name is the host's.
 # vmferry's have ECDSA keys. libvirt 9.0 and QEMU 7.2 insist on a key usage that only RSA keys have.
 
@@ -104,8 +104,8 @@ certs_install_others() {
     certs_copy "$1" "$dir" /etc/pki \
         CA/cacert.pem libvirt/servercert.pem libvirt/private/serverkey.pem \
         libvirt/clientcert.pem libvirt/private/clientkey.pem
-    [[ $qemu_user == root ]] ||
-        on_host "$1" chown "$qemu_user:" /etc/pki/qemu/{server,client}-key.pem
+    [[ $up_qemu_user == root ]] ||
+        on_host "$1" chown "$up_qemu_user:" /etc/pki/qemu/{server,client}-key.pem
 }
 
 # certs_copy HOST FROM TO CA SERVERCERT SERVERKEY CLIENTCERT CLIENTKEY

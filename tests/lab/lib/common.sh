@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # the other parts use these
 # What every part of the lab uses: names, folders, failing.
 
 hosts='hosta hostb'
 daemons='dbus libvirtd vmferryd'
 lab_name=${LAB_NAME:-default}
+lab_home='' lab_dir='' # lab_paths sets them
+
+# What `lab up` was asked for.
+up_rate=''
+up_qemu_user=root
+up_build=''
+up_stage=''
 
 die() {
     echo "lab: $*" >&2
@@ -24,17 +32,13 @@ lab_paths() {
     lab_dir=$lab_home/$lab_name
 }
 
-# nap: for the few things that tell nobody when they happen
-nap() {
-    read -rt 0.02 <> <(:) || :
-}
-
-# wait_until SECONDS COMMAND...: tries COMMAND often until it succeeds; fails after SECONDS
+# wait_until SECONDS COMMAND...: tries COMMAND often until it succeeds; fails after SECONDS.
+# For the few things that tell nobody when they happen.
 wait_until() {
     local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
     shift
     until "$@"; do
         ((${EPOCHREALTIME/./} < deadline)) || return 1
-        nap
+        sleep 0.02
     done
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # see common.sh
 # Guests. Their serial ports go to a stamper in each host; the logs are in LABDIR/guests/NAME.
 
 guest_usage() {
@@ -208,8 +208,8 @@ guest_stop_all() {
         guest_known "${1:-}"
         guest_stop "$1"
     else
-        for name in $(ls "$lab_dir/guests"); do
-            guest_stop "$name"
+        for name in "$lab_dir"/guests/*; do
+            [[ ! -d $name ]] || guest_stop "${name##*/}"
         done
     fi
 }

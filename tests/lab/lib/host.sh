@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # see common.sh
 # Hosts: coming up, going down, and running something in one.
 
 # host_pid HOST: its process 1 as seen from here; fails when the host is not up
@@ -22,8 +22,9 @@ host_known() {
 }
 
 lab_must_be_up() {
-    host_pid hosta >/dev/null && host_pid hostb >/dev/null ||
+    if ! host_pid hosta >/dev/null || ! host_pid hostb >/dev/null; then
         die "lab '$lab_name' is not up: run 'lab up --name $lab_name'"
+    fi
 }
 
 # host_enter HOST: sets `enter` to the words that run what follows them in the host.
@@ -63,7 +64,7 @@ host_start() {
     # a copy for each: libvirt gives what a guest uses to QEMU's user
     install -D -m 644 "$lab_dir/tools/counter" "$lab_dir/$1/lib/libvirt/images/counter"
     "$lab_dir/tools/lab-host" "$lab_dir/$1/pid" \
-        "$labsrc/host-setup" "$1" "$lab_dir" "$qemu_user" >"$lab_dir/$1/setup.log" 2>&1 ||
+        "$labsrc/host-setup" "$1" "$lab_dir" "$up_qemu_user" >"$lab_dir/$1/setup.log" 2>&1 ||
         die "$1 could not be set up"
 }
 
@@ -88,6 +89,7 @@ host_is_gone() {
     ! host_pid "$1" >/dev/null
 }
 
+# host_logs [HOST]
 host_logs() {
     local host
     for host in ${1:-$hosts}; do
@@ -99,7 +101,7 @@ host_logs() {
 
 lab_up() {
     [[ $UID == 0 ]] || die "the lab needs root: use sudo"
-    id "$qemu_user" >/dev/null 2>&1 || die "no such user: $qemu_user"
+    id "$up_qemu_user" >/dev/null 2>&1 || die "no such user: $up_qemu_user"
     mkdir -p "$lab_home"
     mkdir "$lab_dir" 2>/dev/null ||
         die "lab '$lab_name' is up already, or was left over: run 'lab down --name $lab_name'"
@@ -107,10 +109,10 @@ lab_up() {
     trap lab_up_failed EXIT
     trap 'exit 130' INT TERM HUP
     mkdir "$lab_dir/guests"
-    stage_make "$build" "$stage"
-    stage_tools "$build"
+    stage_make "$up_build" "$up_stage"
+    stage_tools "$up_build"
     cp "$labsrc/host-daemon" "$lab_dir/tools/"
-    echo "$qemu_user" >"$lab_dir/qemu-user"
+    echo "$up_qemu_user" >"$lab_dir/qemu-user"
     lab_start
     trap - EXIT INT TERM HUP
 }
@@ -121,7 +123,7 @@ lab_start() {
         host_start "$host"
     done
     net_up
-    [[ -z $rate ]] || net_rate "$rate"
+    [[ -z $up_rate ]] || net_rate "$up_rate"
     certs_up
     for host in $hosts; do
         host_start_daemons "$host"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # see common.sh
 # The link between the hosts: a veth pair, mig0 in each, with a token bucket at both ends.
 
 net_up() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # see common.sh
 # What is tested is what is installed: a folder with vmferry as `meson install` leaves it.
 
 # stage_make BUILD STAGE: fills lab_dir/stage from the build folder, or links it to STAGE
