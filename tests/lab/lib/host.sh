@@ -142,6 +142,7 @@ lab_up_failed() {
 
 lab_down() {
     local host
+    [[ -d $lab_dir ]] || echo "lab: '$lab_name' was not up" >&2
     for host in $hosts; do
         host_stop "$host"
     done
