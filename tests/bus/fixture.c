@@ -279,6 +279,15 @@ vmf_host_set(VmfHost *host, const char *group, const char *key, const char *valu
     assert_true(g_key_file_save_to_file(file, path, NULL));
 }
 
+void
+vmf_host_set_guests(VmfHost *host, const char *xml)
+{
+    g_autofree char *uri = g_strdup_printf("test://%s/guests.xml", host->directory);
+
+    write_below(host->directory, "guests.xml", xml);
+    vmf_host_set(host, "Libvirt", "Uri", uri);
+}
+
 static char *
 host_peer_path(VmfHost *host, const char *name)
 {
@@ -414,6 +423,33 @@ vmf_host_kill(VmfHost *host)
 {
     host_disconnect(host);
     g_clear_pointer(&host->daemon, end_process);
+}
+
+static void
+assert_no_files_below(const char *path)
+{
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (directory && (name = g_dir_read_name(directory))) {
+        g_autofree char *below = g_build_filename(path, name, NULL);
+
+        if (g_file_test(below, G_FILE_TEST_IS_DIR))
+            assert_no_files_below(below);
+        else
+            fail_msg("%s was left behind", below);
+    }
+}
+
+void
+vmf_host_assert_clean(VmfHost *host)
+{
+    g_autoptr(GArray) children = vmf_children_of(vmf_host_get_pid(host));
+    g_autofree char *run = vmf_host_path(host, "run");
+
+    for (guint i = 0; i < children->len; i++)
+        vmf_wait_gone(g_array_index(children, pid_t, i));
+    assert_no_files_below(run);
 }
 
 int

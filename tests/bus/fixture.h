@@ -39,6 +39,9 @@ void vmf_wait_property(gpointer proxy, const char *property, const char *value);
 /* Until a proxy's property Error is org.vmferry1.Error.NAME, with `words` in its message. */
 void vmf_wait_error(gpointer proxy, const char *name, const char *words);
 
+/* Until a file exists. */
+void vmf_wait_file(const char *path);
+
 /* Until a process that need not be a child of ours has ended. */
 void vmf_wait_gone(pid_t pid);
 
@@ -90,6 +93,14 @@ const char *vmf_lab_get_directory(VmfLab *lab);
 /* With a bus, good certificates and a configuration, but no daemon yet. The lab's. */
 VmfHost *vmf_lab_add_host(VmfLab *lab, const char *name);
 
+/* libvirt with other guests: an XML document, "<node/>" for none. */
+void vmf_host_set_guests(VmfHost *host, const char *xml);
+
+/* A running guest, for vmf_host_set_guests(). */
+#define VMF_GUEST_XML(name, uuid)                                                                  \
+    "<domain type='test'><name>" name "</name><uuid>" uuid "</uuid><memory>65536</memory>"         \
+    "<os><type arch='i686'>hvm</type></os></domain>"
+
 /* Changes vmferryd.conf; `value` NULL removes the key. */
 void vmf_host_set(VmfHost *host, const char *group, const char *key, const char *value);
 
@@ -110,6 +121,9 @@ void vmf_host_stop(VmfHost *host);
 void vmf_host_kill(VmfHost *host);
 
 pid_t vmf_host_get_pid(VmfHost *host);
+
+/* Waits for the end of every process it started, and expects no socket of theirs below run/. */
+void vmf_host_assert_clean(VmfHost *host);
 
 /* A path below the host's folder; the caller's. */
 char *vmf_host_path(VmfHost *host, const char *below);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Stands in for vmferry-pump: speaks org.vmferry1.Pump with the daemon, and over the data link does
- * no more than show that both sides have the same secret. It carries nothing. One process per side,
- * as the real one; it ends when its daemon does.
+ * no more than show that both sides have the same secret. It carries nothing. As the real one it
+ * outlives its daemon, so what it is not told to end goes on.
  *
  * Its mood, in STUB_PUMP, is how it misbehaves:
  *   ""           not at all
  *   "dies"       ends at once
- *   "silent"     never answers Start
- *   "refuses"    answers AttachLink with LinkBroken
- *   "stubborn"   does not end when it is told to Stop
- *   "breaks"     dies as soon as the link is up
+ *   "silent"     never answers Start; leaves the file "silent" where its daemon runs, so that a
+ * test knows when it has come so far "refuses"    answers AttachLink with LinkBroken "stubborn"
+ * does not end when it is told to Stop "breaks"     dies as soon as the link is up
  */
 #include <gio/gunixfdlist.h>
 #include <stdint.h>
@@ -54,8 +53,10 @@ on_start(VmfBusPump *skeleton, GDBusMethodInvocation *invocation, const char *id
     gsize size;
     const uint8_t *data = g_variant_get_fixed_array(secret, &size, 1);
 
-    if (is_in_mood(stub, "silent"))
+    if (is_in_mood(stub, "silent")) {
+        g_file_set_contents("silent", "", 0, NULL);
         return TRUE;
+    }
     if (size != SECRET_SIZE) {
         g_dbus_method_invocation_return_error(invocation, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                                               "a secret of %u bytes", (guint)size);
@@ -132,12 +133,6 @@ on_stop(VmfBusPump *skeleton, GDBusMethodInvocation *invocation, const char *nam
     return TRUE;
 }
 
-static void
-on_control_closed(GDBusConnection *control, gboolean remote, GError *error, Stub *stub)
-{
-    g_main_loop_quit(stub->loop);
-}
-
 /* The one connection of the one daemon. */
 static gboolean
 take_control(Stub *stub, int fd)
@@ -156,7 +151,6 @@ take_control(Stub *stub, int fd)
                                                NULL, NULL, NULL);
     if (!stub->control)
         return FALSE;
-    g_signal_connect(stub->control, "closed", G_CALLBACK(on_control_closed), stub);
     g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(stub->skeleton), stub->control,
                                      "/org/vmferry1/pump", NULL);
     g_dbus_connection_start_message_processing(stub->control);

@@ -75,6 +75,24 @@ vmf_wait_error(gpointer proxy, const char *name, const char *words)
 }
 
 static gboolean
+file_exists(gpointer path)
+{
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* The monitor's events are what wakes the wait. */
+void
+vmf_wait_file(const char *path)
+{
+    g_autoptr(GFile) file = g_file_new_for_path(path);
+    g_autoptr(GFileMonitor) monitor = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
+
+    assert_non_null(monitor);
+    vmf_wait_until(file_exists, (gpointer)path, path);
+    g_file_monitor_cancel(monitor);
+}
+
+static gboolean
 on_pidfd(gint fd, GIOCondition condition, gpointer gone)
 {
     *(gboolean *)gone = TRUE;

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Two daemons, and a migration from Prepare to libvirt's call, which libvirt's test driver always
+ * refuses: whatever ends a migration, nothing of it is left on either host.
+ */
+#include "fixture.h"
+
+#define OTHER_UUID "55555555-5555-4555-8555-555555555555"
+
+typedef struct {
+    VmfLab *lab;
+    VmfHost *a;
+    VmfHost *b;
+} Fixture;
+
+static int
+set_up(void **state)
+{
+    Fixture *fixture = g_new0(Fixture, 1);
+
+    *state = fixture;
+    fixture->lab = vmf_lab_new();
+    fixture->a = vmf_lab_add_host(fixture->lab, "hosta");
+    fixture->b = vmf_lab_add_host(fixture->lab, "hostb");
+    vmf_host_set_guests(fixture->b, "<node/>");
+    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "LibvirtUri=test:///default");
+    vmf_host_add_peer(fixture->b, "hosta", fixture->a->port, NULL);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    Fixture *fixture = *state;
+
+    if (fixture->a->daemon)
+        vmf_host_stop(fixture->a);
+    if (fixture->b->daemon)
+        vmf_host_stop(fixture->b);
+    vmf_lab_free(fixture->lab);
+    g_free(fixture);
+    return 0;
+}
+
+static void
+set_mood(VmfHost *host, const char *mood)
+{
+    g_free(host->pump_mood);
+    host->pump_mood = g_strdup(mood);
+}
+
+static void
+start_both(Fixture *fixture)
+{
+    vmf_host_start(fixture->a);
+    vmf_host_start(fixture->b);
+}
+
+static gboolean
+shows_a_migration(gpointer host)
+{
+    g_autoptr(VmfBusMigration) migration = vmf_host_find_migration(host);
+
+    return migration != NULL;
+}
+
+/* The other side's object of a migration. */
+static VmfBusMigration *
+wait_for_migration(VmfHost *host)
+{
+    vmf_wait_until(shows_a_migration, host, "a migration on the other host");
+    return vmf_host_find_migration(host);
+}
+
+static void
+assert_failed(VmfBusMigration *migration, const char *name, const char *words)
+{
+    vmf_wait_property(migration, "state", "failed");
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
+}
+
+static void
+assert_both_clean(Fixture *fixture)
+{
+    vmf_host_assert_clean(fixture->a);
+    vmf_host_assert_clean(fixture->b);
+}
+
+/* ---- as far as libvirt ---- */
+
+static void
+test_libvirt_refuses(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "LibvirtFailed", "libvirt: ");
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "LibvirtFailed", "libvirt: ");
+    assert_string_equal(vmf_bus_migration_get_id(in), vmf_bus_migration_get_id(out));
+    assert_string_equal(vmf_bus_migration_get_domain(in), "running");
+    assert_string_equal(vmf_bus_migration_get_uuid(in), VMF_UUID_RUNNING);
+    assert_string_equal(vmf_bus_migration_get_peer(in), "hosta");
+    assert_string_equal(vmf_bus_migration_get_direction(in), "in");
+    assert_true(vmf_bus_migration_get_encrypted(in));
+    assert_both_clean(fixture);
+}
+
+/* Ids, tickets and paths are free again: the same guest may try as often as it likes. */
+static void
+test_again_and_again(void **state)
+{
+    Fixture *fixture = *state;
+
+    start_both(fixture);
+    for (int i = 0; i < 5; i++) {
+        g_autoptr(VmfBusMigration) out = vmf_host_migrate(fixture->a, "running", "hostb");
+
+        assert_failed(out, "LibvirtFailed", NULL);
+    }
+    assert_both_clean(fixture);
+}
+
+/* ---- what the destination refuses ---- */
+
+static void
+test_a_guest_that_is_there_already(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) first = NULL;
+    g_autoptr(VmfBusMigration) second = NULL;
+
+    vmf_host_set_guests(fixture->b, "<node>" VMF_GUEST_XML("other", VMF_UUID_RUNNING)
+                                        VMF_GUEST_XML("second", OTHER_UUID) "</node>");
+    start_both(fixture);
+    first = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(first, "DomainExists", "'other'");
+    second = vmf_host_migrate(fixture->a, "second", "hostb");
+    assert_failed(second, "DomainExists", OTHER_UUID);
+    assert_both_clean(fixture);
+}
+
+static void
+test_the_destinations_libvirt_is_away(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    vmf_host_set(fixture->b, "Libvirt", "Uri", "qemu+unix:///system?socket=/nowhere");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "LibvirtUnavailable", "/nowhere");
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "LibvirtUnavailable", "/nowhere");
+    assert_both_clean(fixture);
+}
+
+static void
+test_another_run_directory(void **state)
+{
+    Fixture *fixture = *state;
+    g_autofree char *other = vmf_host_path(fixture->b, "other");
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    vmf_host_set(fixture->b, "Paths", "RunDirectory", "/proc/self/cwd/other");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "NotSupported", "RunDirectory");
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "NotSupported", "RunDirectory");
+    assert_both_clean(fixture);
+    assert_true(g_file_test(other, G_FILE_TEST_IS_DIR));
+}
+
+/* A migration that has come to the start of the source's pump, which is "silent", and stays there.
+ */
+static VmfBusMigration *
+hold(VmfHost *host, const char *guest)
+{
+    g_autofree char *reached = vmf_host_path(host, "silent");
+    VmfBusMigration *migration = vmf_host_migrate(host, guest, "hostb");
+
+    vmf_wait_file(reached);
+    return migration;
+}
+
+static void
+cancel(VmfBusMigration *migration)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!vmf_bus_migration_call_cancel_sync(migration, NULL, &error))
+        fail_msg("Cancel: %s", error->message);
+    vmf_wait_property(migration, "state", "cancelled");
+}
+
+static void
+test_the_destinations_limit(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) first = NULL;
+    g_autoptr(VmfBusMigration) second = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    vmf_host_set(fixture->b, "Limits", "Migrations", "1");
+    set_mood(fixture->a, "silent");
+    start_both(fixture);
+    first = hold(fixture->a, "running");
+    in = wait_for_migration(fixture->b);
+    second = vmf_host_migrate(fixture->a, "second", "hostb");
+    assert_failed(second, "LimitReached", "Migrations");
+    cancel(first);
+    assert_both_clean(fixture);
+}
+
+/* Two hosts send different guests of one name: they would share a socket at the destination. */
+static void
+test_two_guests_of_one_name(void **state)
+{
+    Fixture *fixture = *state;
+    VmfHost *c = vmf_lab_add_host(fixture->lab, "hostc");
+    g_autoptr(VmfBusMigration) first = NULL;
+    g_autoptr(VmfBusMigration) second = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    vmf_host_add_peer(fixture->b, "hostc", c->port, NULL);
+    vmf_host_add_peer(c, "hostb", fixture->b->port, NULL);
+    vmf_host_set_guests(c, "<node>" VMF_GUEST_XML("running", OTHER_UUID) "</node>");
+    set_mood(fixture->a, "silent");
+    start_both(fixture);
+    vmf_host_start(c);
+    first = hold(fixture->a, "running");
+    in = wait_for_migration(fixture->b);
+    second = vmf_host_migrate(c, "running", "hostb");
+    assert_failed(second, "AlreadyMigrating", "'running'");
+    assert_string_equal(vmf_bus_migration_get_state(in), "preparing");
+    cancel(first);
+    assert_both_clean(fixture);
+    vmf_host_assert_clean(c);
+    vmf_host_stop(c);
+}
+
+/* ---- cancelling ---- */
+
+static void
+test_cancel_at_the_source(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    set_mood(fixture->a, "silent");
+    start_both(fixture);
+    out = hold(fixture->a, "running");
+    in = wait_for_migration(fixture->b);
+    cancel(out);
+    vmf_wait_property(in, "state", "cancelled");
+    vmf_assert_error_property(vmf_bus_migration_get_error(in), "Cancelled", NULL);
+    assert_both_clean(fixture);
+}
+
+static void
+test_cancel_at_the_destination(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+    GError *error = NULL;
+
+    set_mood(fixture->a, "silent");
+    start_both(fixture);
+    out = hold(fixture->a, "running");
+    in = wait_for_migration(fixture->b);
+    cancel(in);
+    vmf_wait_property(out, "state", "cancelled");
+    vmf_bus_migration_call_cancel_sync(in, NULL, &error);
+    vmf_assert_error(error, "NoSuchMigration", NULL);
+    assert_both_clean(fixture);
+}
+
+/* ---- pumps in a bad mood ---- */
+
+static void
+test_the_sources_pump_dies(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    set_mood(fixture->a, "dies");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "PumpFailed", "stub-pump");
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "PumpFailed", NULL);
+    assert_both_clean(fixture);
+}
+
+static void
+test_the_destinations_pump_dies(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    set_mood(fixture->b, "dies");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "PumpFailed", "stub-pump");
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "PumpFailed", NULL);
+    assert_both_clean(fixture);
+}
+
+static void
+test_there_is_no_pump(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+
+    vmf_host_set(fixture->a, "Pump", "Path", "/nowhere/vmferry-pump");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "PumpFailed", "/nowhere/vmferry-pump");
+    assert_both_clean(fixture);
+}
+
+static void
+test_a_pump_takes_no_link(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    set_mood(fixture->a, "refuses");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "LinkBroken", "in no mood");
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "LinkBroken", NULL);
+    assert_both_clean(fixture);
+}
+
+/* The daemon that started a pump that does not obey ends it otherwise. */
+static void
+test_stubborn_pumps_are_killed(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    set_mood(fixture->a, "stubborn");
+    set_mood(fixture->b, "stubborn");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "LibvirtFailed", NULL);
+    in = wait_for_migration(fixture->b);
+    assert_failed(in, "LibvirtFailed", NULL);
+    assert_both_clean(fixture);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_libvirt_refuses),
+        CASE(test_again_and_again),
+        CASE(test_a_guest_that_is_there_already),
+        CASE(test_the_destinations_libvirt_is_away),
+        CASE(test_another_run_directory),
+        CASE(test_the_destinations_limit),
+        CASE(test_two_guests_of_one_name),
+        CASE(test_cancel_at_the_source),
+        CASE(test_cancel_at_the_destination),
+        CASE(test_the_sources_pump_dies),
+        CASE(test_the_destinations_pump_dies),
+        CASE(test_there_is_no_pump),
+        CASE(test_a_pump_takes_no_link),
+        CASE(test_stubborn_pumps_are_killed),
+    };
+
+    return cmocka_run_group_tests_name("bus-carry", tests, NULL, NULL);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Two daemons on two buses: the control link between them, and who is refused why. */
+#include "fixture.h"
+
+#include "vmferry-config.h"
+
+typedef struct {
+    VmfLab *lab;
+    VmfHost *a;
+    VmfHost *b;
+} Fixture;
+
+static int
+set_up(void **state)
+{
+    Fixture *fixture = g_new0(Fixture, 1);
+
+    *state = fixture;
+    fixture->lab = vmf_lab_new();
+    fixture->a = vmf_lab_add_host(fixture->lab, "hosta");
+    fixture->b = vmf_lab_add_host(fixture->lab, "hostb");
+    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, NULL);
+    vmf_host_add_peer(fixture->b, "hosta", fixture->a->port, NULL);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    Fixture *fixture = *state;
+
+    if (fixture->a->daemon)
+        vmf_host_stop(fixture->a);
+    if (fixture->b->daemon)
+        vmf_host_stop(fixture->b);
+    vmf_lab_free(fixture->lab);
+    g_free(fixture);
+    return 0;
+}
+
+static void
+start_both(Fixture *fixture)
+{
+    vmf_host_start(fixture->a);
+    vmf_host_start(fixture->b);
+}
+
+static void
+connect_to(VmfHost *host, const char *peer)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!vmf_bus_manager_call_connect_sync(host->manager, peer, NULL, &error))
+        fail_msg("Connect: %s", error->message);
+}
+
+/* The call's error, and the same in the peer's property. */
+static void
+assert_connect_refused(VmfHost *host, const char *peer, const char *name, const char *words)
+{
+    g_autoptr(VmfBusPeer) object = vmf_host_get_peer(host, peer);
+    GError *error = NULL;
+
+    vmf_bus_manager_call_connect_sync(host->manager, peer, NULL, &error);
+    vmf_assert_error(error, name, words);
+    vmf_wait_error(object, name, words);
+}
+
+static gboolean
+is_connected(gpointer peer)
+{
+    return vmf_bus_peer_get_connected(peer);
+}
+
+static gboolean
+is_not_connected(gpointer peer)
+{
+    return !vmf_bus_peer_get_connected(peer);
+}
+
+static void
+test_connect(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) b_at_a = NULL;
+    g_autoptr(VmfBusPeer) a_at_b = NULL;
+
+    start_both(fixture);
+    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    a_at_b = vmf_host_get_peer(fixture->b, "hosta");
+    assert_false(vmf_bus_peer_get_connected(b_at_a));
+    connect_to(fixture->a, "hostb");
+    vmf_wait_until(is_connected, b_at_a, "hostb connected, at hosta");
+    vmf_wait_until(is_connected, a_at_b, "hosta connected, at hostb");
+    vmf_wait_property(b_at_a, "version", VMF_VERSION);
+    vmf_wait_property(a_at_b, "version", VMF_VERSION);
+    connect_to(fixture->b, "hosta");
+    connect_to(fixture->a, "hostb");
+    vmf_assert_error_property(vmf_bus_peer_get_error(b_at_a), "", NULL);
+    vmf_assert_error_property(vmf_bus_peer_get_error(a_at_b), "", NULL);
+}
+
+static void
+test_reconnect_after_a_restart(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) b_at_a = NULL;
+
+    start_both(fixture);
+    connect_to(fixture->a, "hostb");
+    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_wait_until(is_connected, b_at_a, "hostb connected");
+    vmf_host_stop(fixture->b);
+    vmf_wait_until(is_not_connected, b_at_a, "the end of the link");
+    assert_connect_refused(fixture->a, "hostb", "PeerUnreachable", "is vmferryd running there");
+    vmf_host_start(fixture->b);
+    connect_to(fixture->a, "hostb");
+    vmf_wait_until(is_connected, b_at_a, "hostb connected again");
+    vmf_host_kill(fixture->b);
+    vmf_wait_until(is_not_connected, b_at_a, "the end of the link");
+}
+
+static void
+test_the_first_address_that_answers(void **state)
+{
+    Fixture *fixture = *state;
+    g_autofree char *addresses =
+        g_strdup_printf("Addresses=127.0.0.1:1;[::1]:1;127.0.0.1:%u", fixture->b->port);
+
+    vmf_host_add_peer(fixture->a, "hostb", 1, addresses);
+    start_both(fixture);
+    connect_to(fixture->a, "hostb");
+}
+
+static void
+test_another_name(void **state)
+{
+    Fixture *fixture = *state;
+
+    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_OTHER_NAME);
+    start_both(fixture);
+    assert_connect_refused(fixture->a, "hostb", "PeerNameMismatch", "hostb");
+    /* the other way round it is somebody whom nobody knows */
+    assert_connect_refused(fixture->b, "hosta", "PeerRefused", "peers.d");
+}
+
+static void
+test_another_authority(void **state)
+{
+    Fixture *fixture = *state;
+
+    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_OTHER_CA);
+    start_both(fixture);
+    assert_connect_refused(fixture->a, "hostb", "PeerUntrusted", "authority");
+    assert_connect_refused(fixture->b, "hosta", "PeerUntrusted", "authority");
+}
+
+static void
+test_expired(void **state)
+{
+    Fixture *fixture = *state;
+
+    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_EXPIRED);
+    start_both(fixture);
+    assert_connect_refused(fixture->a, "hostb", "PeerUntrusted", "has expired");
+    /* the other way round it is the expired side that hears that it is not accepted */
+    assert_connect_refused(fixture->b, "hosta", "PeerUntrusted", "accept");
+}
+
+/* Certificates are read for each connection: a renewed one needs no restart. */
+static void
+test_a_renewed_certificate(void **state)
+{
+    Fixture *fixture = *state;
+
+    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_EXPIRED);
+    start_both(fixture);
+    assert_connect_refused(fixture->a, "hostb", "PeerUntrusted", "has expired");
+    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_GOOD);
+    connect_to(fixture->a, "hostb");
+}
+
+static void
+test_a_host_that_is_not_in_peers_d(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) b_at_a = NULL;
+
+    vmf_host_remove_peer(fixture->b, "hosta");
+    start_both(fixture);
+    assert_connect_refused(fixture->a, "hostb", "PeerRefused", "peers.d");
+    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_wait_until(is_not_connected, b_at_a, "the end of the refused link");
+}
+
+static void
+assert_migration_fails(VmfHost *host, const char *name, const char *words)
+{
+    g_autoptr(VmfBusMigration) migration = vmf_host_migrate(host, "running", "hostb");
+
+    vmf_wait_property(migration, "state", "failed");
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
+}
+
+static void
+test_a_host_that_may_not_send(void **state)
+{
+    Fixture *fixture = *state;
+
+    vmf_host_add_peer(fixture->b, "hosta", fixture->a->port, "MaySend=false");
+    start_both(fixture);
+    connect_to(fixture->a, "hostb");
+    assert_migration_fails(fixture->a, "PeerRefused", "MaySend");
+    assert_null(vmf_host_find_migration(fixture->b));
+}
+
+static void
+test_a_host_that_may_not_receive(void **state)
+{
+    Fixture *fixture = *state;
+    g_autofree char *path = NULL;
+    GError *error = NULL;
+
+    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "MayReceive=false");
+    start_both(fixture);
+    connect_to(fixture->a, "hostb");
+    vmf_bus_manager_call_migrate_sync(fixture->a->manager, "running", "hostb",
+                                      g_variant_new("a{sv}", NULL), &path, NULL, &error);
+    vmf_assert_error(error, "PeerRefused", "MayReceive");
+}
+
+static void
+test_unencrypted_takes_both_hosts(void **state)
+{
+    Fixture *fixture = *state;
+    g_autofree char *path = NULL;
+    g_autoptr(VmfBusMigration) migration = NULL;
+
+    vmf_host_set(fixture->a, "Security", "AllowUnencrypted", "true");
+    start_both(fixture);
+    assert_true(vmf_bus_manager_call_migrate_sync(fixture->a->manager, "running", "hostb",
+                                                  g_variant_new_parsed("{'unencrypted': <true>}"),
+                                                  &path, NULL, NULL));
+    migration = vmf_host_get_migration(fixture->a, path);
+    assert_false(vmf_bus_migration_get_encrypted(migration));
+    vmf_wait_property(migration, "state", "failed");
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), "PeerRefused",
+                              "AllowUnencrypted");
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_connect),
+        CASE(test_reconnect_after_a_restart),
+        CASE(test_the_first_address_that_answers),
+        CASE(test_another_name),
+        CASE(test_another_authority),
+        CASE(test_expired),
+        CASE(test_a_renewed_certificate),
+        CASE(test_a_host_that_is_not_in_peers_d),
+        CASE(test_a_host_that_may_not_send),
+        CASE(test_a_host_that_may_not_receive),
+        CASE(test_unencrypted_takes_both_hosts),
+    };
+
+    return cmocka_run_group_tests_name("bus-links", tests, NULL, NULL);
+}
