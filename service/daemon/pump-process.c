@@ -13,12 +13,14 @@
 #define VMF_PUMP_OBJECT "/org/vmferry1/pump"
 #define VMF_PUMP_CONTROL_FD 3
 #define VMF_PUMP_CALL_TIMEOUT 15000 /* ms */
+#define VMF_PUMP_STOP_PATIENCE 3    /* s: from Stop to SIGKILL */
 
 struct _VmfPump {
     GObject parent_instance;
 
     char *id;
     char *socket_path;
+    GSubprocess *process;
     GDBusConnection *connection;
     VmfBusPump *proxy;
     GMutex lock; /* for `ended` and `ended_cond` */
@@ -108,16 +110,15 @@ vmf_pump_listen(const char *path, GError **error)
 }
 
 static gboolean
-vmf_pump_launch(const VmfConfig *config, GSocket *control, GError **error)
+vmf_pump_launch(VmfPump *self, const VmfConfig *config, GSocket *control, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
-    g_autoptr(GSubprocess) process = NULL;
     g_autofree char *fd = g_strdup_printf("%d", VMF_PUMP_CONTROL_FD);
 
     g_subprocess_launcher_take_fd(launcher, dup(g_socket_get_fd(control)), VMF_PUMP_CONTROL_FD);
-    process = g_subprocess_launcher_spawn(launcher, error, config->pump_path, "--control-fd", fd,
-                                          "--user", config->pump_user, NULL);
-    return process != NULL;
+    self->process = g_subprocess_launcher_spawn(launcher, error, config->pump_path, "--control-fd",
+                                                fd, "--user", config->pump_user, NULL);
+    return self->process != NULL;
 }
 
 static gboolean
@@ -159,7 +160,7 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     self->id = g_strdup(id);
     self->socket_path = vmf_pump_socket_path(config->run_directory, id);
     control = vmf_pump_listen(self->socket_path, &problem);
-    if (control && vmf_pump_launch(config, control, &problem)) {
+    if (control && vmf_pump_launch(self, config, control, &problem)) {
         g_clear_object(&control); /* so that a pump that dies early hangs up on us */
         if (vmf_pump_connect(self, cancellable, &problem))
             vmf_bus_pump_call_start_sync(
@@ -169,6 +170,8 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     g_variant_unref(key);
     if (!problem)
         return g_steal_pointer(&self);
+    if (self->process) /* it would wait for its Start for ever */
+        g_subprocess_force_exit(self->process);
     (void)g_unlink(self->socket_path);
     g_set_error(error, VMF_ERROR,
                 g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? VMF_ERROR_CANCELLED
@@ -257,6 +260,18 @@ vmf_pump_refuse_channel(VmfPump *self, guint channel, const char *reason)
                                         vmf_pump_channel_done, g_object_ref(self));
 }
 
+static gboolean
+vmf_pump_on_stubborn(gpointer data)
+{
+    VmfPump *self = data;
+
+    if (!vmf_pump_has_ended(self)) {
+        vmf_warn(self->id, "the pump does not stop; killing it");
+        g_subprocess_force_exit(self->process);
+    }
+    return G_SOURCE_REMOVE;
+}
+
 void
 vmf_pump_stop(VmfPump *self, const GError *why)
 {
@@ -266,6 +281,8 @@ vmf_pump_stop(VmfPump *self, const GError *why)
 
     /* Its answer is "ended", or the end of the connection. */
     vmf_bus_pump_call_stop(self->proxy, name, why ? why->message : "", NULL, NULL, NULL);
+    g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, VMF_PUMP_STOP_PATIENCE, vmf_pump_on_stubborn,
+                               g_object_ref(self), g_object_unref);
 }
 
 gboolean
@@ -295,6 +312,7 @@ vmf_pump_finalize(GObject *object)
 
     g_clear_object(&self->proxy);
     g_clear_object(&self->connection);
+    g_clear_object(&self->process);
     g_free(self->id);
     g_free(self->socket_path);
     g_mutex_clear(&self->lock);

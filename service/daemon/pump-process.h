@@ -40,11 +40,11 @@ void vmf_pump_attach_channel(VmfPump *pump, const char *kind, GSocket *socket);
 void vmf_pump_answer_channel(VmfPump *pump, guint channel, GSocket *socket);
 void vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason);
 
-/* Ends it; `why` NULL: in good order. "ended" follows. */
+/* Any thread. Ends it; `why` NULL: in good order. "ended" follows: one that does not obey is
+ * killed. */
 void vmf_pump_stop(VmfPump *pump, const GError *why);
 
 /* Blocks until "ended", for at most `milliseconds`; FALSE when that passed. */
 gboolean vmf_pump_wait_ended(VmfPump *pump, guint milliseconds);
 
-/* Main loop only. */
 gboolean vmf_pump_has_ended(VmfPump *pump);
