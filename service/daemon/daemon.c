@@ -149,7 +149,9 @@ vmf_daemon_check_room(VmfDaemon *self, VmfMigration *migration, GError **error)
         if (vmf_migration_is_finished(other))
             continue;
         running++;
-        if (!g_str_equal(vmf_migration_get_uuid(other), vmf_migration_get_uuid(migration)))
+        /* Two of one name would share a socket; no host can have both. */
+        if (!g_str_equal(vmf_migration_get_uuid(other), vmf_migration_get_uuid(migration)) &&
+            !g_str_equal(vmf_migration_get_domain(other), vmf_migration_get_domain(migration)))
             continue;
         g_set_error(error, VMF_ERROR, VMF_ERROR_ALREADY_MIGRATING,
                     "guest '%s' is being migrated already (%s); see vmferry status",
