@@ -249,7 +249,7 @@ vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError 
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
     if (self->pump_error)
-        g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; the guest runs on here",
+        g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; the guest runs on at the source",
                     self->pump_error->message);
     else
         g_propagate_error(error, g_error_copy(libvirt_error));
@@ -337,7 +337,7 @@ vmf_outgoing_thread(gpointer data)
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_clear_error(&error);
         g_set_error_literal(&error, VMF_ERROR, VMF_ERROR_CANCELLED,
-                            "cancelled; the guest runs on here");
+                            "cancelled; the guest runs on at the source");
     } else if (error) {
         error = vmf_error_normalize(error);
     }

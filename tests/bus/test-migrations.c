@@ -139,7 +139,7 @@ test_cancel_while_connecting(void **state)
     cancel(migration);
     assert_in_range(g_get_monotonic_time() - asked, 0, 2 * G_USEC_PER_SEC);
     vmf_assert_error_property(vmf_bus_migration_get_error(migration), "Cancelled",
-                              "the guest runs on here");
+                              "the guest runs on at the source");
     assert_true(vmf_bus_migration_get_ended(migration) >= vmf_bus_migration_get_started(migration));
     vmf_bus_migration_call_cancel_sync(migration, NULL, &error);
     vmf_assert_error(error, "NoSuchMigration", "over already");
