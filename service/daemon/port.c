@@ -10,6 +10,8 @@
 
 #define VMF_GREETING_SECONDS 10
 
+#define VMF_NO_ANSWER (-1)
+
 struct VmfPort {
     VmfDaemon *daemon; /* outlives it */
     GSocketService *service;
@@ -142,12 +144,13 @@ vmf_caller_take_data(VmfCaller *caller)
 
 /* ---- the preface ---- */
 
-static VmfAnswer
+/* What to answer; VMF_NO_ANSWER to bytes that are no preface. */
+static int
 vmf_caller_judge(VmfCaller *caller, GError **error)
 {
     if (!vmf_preface_decode(caller->preface, &caller->decoded, error))
         return g_error_matches(*error, VMF_ERROR, VMF_ERROR_PROTOCOL_VERSION) ? VMF_ANSWER_VERSION
-                                                                              : VMF_ANSWER_KIND;
+                                                                              : VMF_NO_ANSWER;
     if (caller->decoded.kind == VMF_LINK_KIND_CONTROL)
         return VMF_ANSWER_OK;
     if (caller->decoded.kind != VMF_LINK_KIND_DATA) {
@@ -191,7 +194,7 @@ vmf_caller_on_preface(GObject *source, GAsyncResult *result, gpointer data)
     VmfCaller *caller = data;
     gsize length = 0;
     g_autoptr(GError) error = NULL;
-    VmfAnswer status;
+    int status;
 
     if (!g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, &length, &error) ||
         length < sizeof caller->preface || !caller->port) {
@@ -202,12 +205,10 @@ vmf_caller_on_preface(GObject *source, GAsyncResult *result, gpointer data)
     status = vmf_caller_judge(caller, &error);
     if (error)
         vmf_warn(NULL, "refused a connection from %s: %s", caller->from, error->message);
-    if (g_error_matches(error, VMF_ERROR, VMF_ERROR_PROTOCOL) && status == VMF_ANSWER_KIND &&
-        caller->decoded.version == 0) {
+    if (status == VMF_NO_ANSWER)
         vmf_caller_free(caller); /* not our protocol: nobody there understands an answer */
-        return;
-    }
-    vmf_caller_answer(caller, status);
+    else
+        vmf_caller_answer(caller, (VmfAnswer)status);
 }
 
 static char *
@@ -219,6 +220,17 @@ vmf_connection_describe(GSocketConnection *connection)
                   : g_strdup("somebody");
 }
 
+/* One small packet on a new connection always fits, so this does not block. */
+static void
+vmf_port_say_busy(GSocketConnection *connection)
+{
+    uint8_t answer[VMF_ANSWER_SIZE];
+
+    vmf_answer_encode(VMF_ANSWER_BUSY, answer);
+    g_socket_send(g_socket_connection_get_socket(connection), (const char *)answer, sizeof answer,
+                  NULL, NULL);
+}
+
 static gboolean
 vmf_port_on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source,
                      VmfPort *self)
@@ -227,6 +239,7 @@ vmf_port_on_incoming(GSocketService *service, GSocketConnection *connection, GOb
 
     if (g_hash_table_size(self->callers) >= vmf_daemon_get_config(self->daemon)->max_connections) {
         vmf_debug(NULL, "too many connections at once");
+        vmf_port_say_busy(connection);
         return TRUE; /* dropped */
     }
     caller = g_new0(VmfCaller, 1);
