@@ -10,12 +10,16 @@
 
 #define VMF_GREETING_SECONDS 10
 
+#define VMF_GREETERS 64
+
 #define VMF_NO_ANSWER (-1)
 
 struct VmfPort {
     VmfDaemon *daemon; /* outlives it */
     GSocketService *service;
     GHashTable *callers; /* VmfCaller, not authenticated yet */
+    /* Handshakes block as long as strangers like, so they do not take GTask's few threads. */
+    GThreadPool *greeters;
 };
 
 /* A connection that has not shown who it is. */
@@ -57,18 +61,20 @@ vmf_caller_on_late(gpointer data)
 
 /* ---- control connections ---- */
 
+/* In a thread of `greeters`. */
 static void
-vmf_caller_accept_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+vmf_caller_accept(gpointer data, gpointer daemon)
 {
-    VmfCaller *caller = data;
-    const VmfConfig *config = g_object_get_data(G_OBJECT(task), "config");
+    g_autoptr(GTask) task = data;
+    VmfCaller *caller = g_task_get_task_data(task);
     GError *error = NULL;
-    g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, &error);
+    g_autoptr(VmfIdentity) identity =
+        vmf_identity_load(vmf_daemon_get_config(daemon)->tls_directory, &error);
     GDBusConnection *link = NULL;
 
     if (identity)
-        link =
-            vmf_control_accept(identity, caller->connection, cancellable, &caller->names, &error);
+        link = vmf_control_accept(identity, caller->connection, g_task_get_cancellable(task),
+                                  &caller->names, &error);
     if (link)
         g_task_return_pointer(task, link, g_object_unref);
     else
@@ -120,10 +126,8 @@ vmf_caller_take_control(VmfCaller *caller)
 {
     g_autoptr(GTask) task = g_task_new(NULL, caller->cancellable, vmf_caller_accepted, caller);
 
-    g_object_set_data(G_OBJECT(task), "config",
-                      (gpointer)vmf_daemon_get_config(caller->port->daemon));
     g_task_set_task_data(task, caller, NULL);
-    g_task_run_in_thread(task, vmf_caller_accept_thread);
+    g_thread_pool_push(caller->port->greeters, g_object_ref(task), NULL);
 }
 
 /* ---- data connections ---- */
@@ -277,6 +281,8 @@ vmf_port_new(VmfDaemon *daemon, GError **error)
 
     self->daemon = daemon;
     self->callers = g_hash_table_new(NULL, NULL);
+    self->greeters = g_thread_pool_new(
+        vmf_caller_accept, daemon, (gint)MIN(config->max_connections, VMF_GREETERS), FALSE, NULL);
     self->service = g_socket_service_new();
     g_socket_listener_set_backlog(G_SOCKET_LISTENER(self->service), 128);
     if (!vmf_port_listen(self, config, &problem)) {
@@ -303,6 +309,7 @@ vmf_port_free(VmfPort *self)
         ((VmfCaller *)caller)->port = NULL;
         g_cancellable_cancel(((VmfCaller *)caller)->cancellable);
     }
+    g_thread_pool_free(self->greeters, FALSE, TRUE);
     g_hash_table_unref(self->callers);
     g_free(self);
 }
