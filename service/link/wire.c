@@ -100,6 +100,13 @@ vmf_wire_errno(const char *what)
                        g_strerror(errno));
 }
 
+static GError *
+vmf_wire_hung_up(void)
+{
+    return g_error_new_literal(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
+                               "the other side closed the data link");
+}
+
 /*
  * The other side may have said why before it hung up; so a failed write is not the end before that
  * was read.
@@ -301,8 +308,7 @@ vmf_wire_read(VmfWire *wire, uint8_t *to, gsize size)
     else if (n < 0)
         vmf_wire_break(wire, vmf_wire_errno("read"));
     else
-        vmf_wire_break(wire, g_error_new_literal(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
-                                                 "the other side closed the data link"));
+        vmf_wire_break(wire, vmf_wire_hung_up());
     return 0;
 }
 
@@ -347,13 +353,15 @@ vmf_wire_open(VmfWire *wire)
                               &n, &error);
         filled += n;
     }
-    if (status == VMF_TLS_ERROR)
-        vmf_wire_break(wire, error);
-    else if (status == VMF_TLS_END)
-        vmf_wire_break(wire, g_error_new_literal(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
-                                                 "the other side closed the data link"));
+    /* what came before the end is heard, and may be answered, before it */
     if (filled > 0)
         vmf_wire_deliver(wire, filled);
+    if (status == VMF_TLS_END && !wire->freed)
+        error = vmf_wire_hung_up();
+    if (error && !wire->freed)
+        vmf_wire_break(wire, error);
+    else
+        g_clear_error(&error);
     return status == VMF_TLS_DONE;
 }
 

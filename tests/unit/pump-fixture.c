@@ -77,6 +77,19 @@ on_linked(gpointer data, const GError *error)
     side->link_error = error ? g_error_copy(error) : NULL;
 }
 
+const VmfPumpEvents *
+pump_pair_events(void)
+{
+    return &events;
+}
+
+void
+pump_pair_attach(PumpSide *side, int fd, gboolean initiator)
+{
+    side->link_answered = FALSE;
+    vmf_pump_attach_link(side->pump, fd, initiator, on_linked, side);
+}
+
 PumpPair *
 pump_pair_new(gboolean encrypt)
 {
@@ -104,10 +117,8 @@ pump_pair_link(PumpPair *pair)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     pair->link = dup(fds[0]);
-    for (guint i = 0; i < 2; i++) {
-        sides[i]->link_answered = FALSE;
-        vmf_pump_attach_link(sides[i]->pump, fds[i], i == 0, on_linked, sides[i]);
-    }
+    for (guint i = 0; i < 2; i++)
+        pump_pair_attach(sides[i], fds[i], i == 0);
     pump_run_until(pair->source.link_answered && pair->destination.link_answered);
 }
 

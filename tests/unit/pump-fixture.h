@@ -45,6 +45,12 @@ PumpPair *pump_pair_linked(gboolean encrypt);
 /* Closes what is still open; the pumps need not have ended. */
 void pump_pair_free(PumpPair *pair);
 
+/* Attaches one side's link; the answer is in `side`. */
+void pump_pair_attach(PumpSide *side, int fd, gboolean initiator);
+
+/* What pump_pair_new() uses; the owner is a PumpSide. */
+const VmfPumpEvents *pump_pair_events(void);
+
 /* Makes a link of two sockets; waits for both answers. */
 void pump_pair_link(PumpPair *pair);
 

@@ -265,8 +265,9 @@ test_late_answer(void **state)
     pair->at_destination[id - 1] = fds[1];
     pump_expect(fds[1], "early");
     pump_expect_end(fds[1]);
-    assert_int_equal(
-        g_variant_n_children(g_variant_ref_sink(vmf_pump_wanted(pair->destination.pump))), 0);
+    g_variant_unref(wanted);
+    wanted = g_variant_ref_sink(vmf_pump_wanted(pair->destination.pump));
+    assert_int_equal(g_variant_n_children(wanted), 0);
     assert_false(vmf_pump_answer_channel(pair->destination.pump, id, dup(fds[1]), NULL));
     pump_pair_free(pair);
 }
