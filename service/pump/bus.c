@@ -38,6 +38,8 @@ vmf_pump_bus_on_changed(gpointer owner)
     vmf_bus_pump_set_id(bus->object, vmf_pump_id(bus->pump));
     vmf_bus_pump_set_side(bus->object, vmf_pump_side(bus->pump));
     vmf_bus_pump_set_wanted_channels(bus->object, vmf_pump_wanted(bus->pump));
+    /* before the answer to the call that made the difference */
+    g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(bus->object));
 }
 
 static void
@@ -99,7 +101,7 @@ vmf_pump_bus_on_ended(gpointer owner, const GError *error)
     vmf_bus_pump_emit_ended(bus->object, error ? vmf_error_name((VmfError)error->code) : "",
                             error ? error->message : "", vmf_pump_statistics(bus->pump));
     if (error)
-        vmf_warn(vmf_pump_id(bus->pump), "%s", error->message);
+        vmf_warn(vmf_pump_log_id(bus->pump), "%s", error->message);
     bus->clean = error == NULL;
     for (GList *l = bus->connections; l; l = l->next) {
         bus->n_flushing++;
@@ -254,7 +256,7 @@ vmf_pump_bus_connected(GObject *source, GAsyncResult *result, gpointer data)
     bus->n_coming--;
     if (!connection || !g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(bus->object),
                                                          connection, VMF_PUMP_OBJECT, &error)) {
-        vmf_debug(vmf_pump_id(bus->pump), "a control connection failed: %s", error->message);
+        vmf_debug(vmf_pump_log_id(bus->pump), "a control connection failed: %s", error->message);
         return;
     }
     g_signal_connect(connection, "closed", G_CALLBACK(vmf_pump_bus_closed), bus);
@@ -307,7 +309,7 @@ vmf_pump_bus_accept(GIOCondition condition, gpointer data)
         return;
     if (!vmf_pump_bus_may_connect(fd) ||
         g_list_length(bus->connections) + bus->n_coming >= VMF_PUMP_CONNECTIONS) {
-        vmf_warn(vmf_pump_id(bus->pump), "a control connection was refused: %s",
+        vmf_warn(vmf_pump_log_id(bus->pump), "a control connection was refused: %s",
                  vmf_pump_bus_may_connect(fd) ? "there are too many" : "it is not root's");
         close(fd);
         return;

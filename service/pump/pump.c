@@ -112,8 +112,8 @@ vmf_pump_end(gpointer data)
     if (pump->mux)
         vmf_mux_detach(pump->mux);
     summary = vmf_statistics_summary(&pump->statistics, pump->mux);
-    vmf_info(pump->id, "%s; %s", pump->error ? "ended with a failure" : "all is delivered",
-             summary);
+    vmf_info(vmf_pump_log_id(pump), "%s; %s",
+             pump->error ? "ended with a failure" : "all is delivered", summary);
     vmf_pump_set_state(pump, VMF_PUMP_ENDED);
     pump->events->ended(pump->owner, pump->error);
     return G_SOURCE_REMOVE;
@@ -592,6 +592,12 @@ const char *
 vmf_pump_id(const VmfPump *pump)
 {
     return pump->id;
+}
+
+const char *
+vmf_pump_log_id(const VmfPump *pump)
+{
+    return *pump->id ? pump->id : NULL;
 }
 
 const char *

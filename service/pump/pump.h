@@ -68,7 +68,10 @@ void vmf_pump_set_attended(VmfPump *pump, gboolean attended);
 
 VmfPumpState vmf_pump_state(const VmfPump *pump);
 const char *vmf_pump_state_name(const VmfPump *pump);
+
+/* The migration's: "" before Start; and for log lines, where it is NULL then. */
 const char *vmf_pump_id(const VmfPump *pump);
+const char *vmf_pump_log_id(const VmfPump *pump);
 
 /* "source", "destination", or "". */
 const char *vmf_pump_side(const VmfPump *pump);
