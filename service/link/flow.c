@@ -19,6 +19,7 @@ typedef struct {
 struct VmfFlow {
     gsize ceiling;
     guint64 sent, arrived;
+    gint64 arrived_time; /* of the last news of `arrived` */
 
     /* rate */
     gint64 epoch_start; /* 0: none is open */
@@ -165,6 +166,12 @@ vmf_flow_grow(VmfFlow *flow, guint64 rate)
     }
 }
 
+static gint64
+vmf_flow_epoch(const VmfFlow *flow)
+{
+    return MAX(EPOCH_MIN, flow->rtt);
+}
+
 static void
 vmf_flow_start_epoch(VmfFlow *flow, gint64 now)
 {
@@ -195,8 +202,9 @@ vmf_flow_sent(VmfFlow *flow, gsize bytes, gint64 now)
                        vmf_flow_in_flight(flow) <= vmf_flow_bound(flow);
     gboolean due = flow->sent + bytes - flow->last_mark >= vmf_flow_limit(flow) / 8;
 
-    /* after a rest, time starts anew */
-    if (flow->epoch_start == 0 || (flow->epoch_starved && flow->sent == flow->arrived))
+    /* a rest longer than an epoch would only say how long it was */
+    if (flow->epoch_start == 0 ||
+        (flow->sent == flow->arrived && now - flow->arrived_time >= vmf_flow_epoch(flow)))
         vmf_flow_start_epoch(flow, now);
     flow->sent += bytes;
     if (flow->n_marks == MARKS || !(due || drained))
@@ -214,8 +222,9 @@ vmf_flow_arrived(VmfFlow *flow, guint64 total, gint64 now)
 {
     g_return_if_fail(total >= flow->arrived && total <= flow->sent);
     flow->arrived = total;
+    flow->arrived_time = now;
     vmf_flow_take_marks(flow, now);
-    if (flow->epoch_start > 0 && now - flow->epoch_start >= MAX(EPOCH_MIN, flow->rtt))
+    if (flow->epoch_start > 0 && now - flow->epoch_start >= vmf_flow_epoch(flow))
         vmf_flow_end_epoch(flow, now);
 }
 

@@ -290,6 +290,24 @@ test_idle_input_keeps_the_rate(void **state)
     sim_clear(&sim);
 }
 
+/* An input that never has more than one gulp ready must not be held to a gulp per round trip. */
+static void
+test_gulps(void **state)
+{
+    g_autoptr(VmfFlow) flow = vmf_flow_new(64 * 1024 * 1024);
+    guint64 total = 0;
+    gint64 now = 1000;
+
+    for (; now < 100000; now += 500) {
+        total += 200 * 1024;
+        vmf_flow_sent(flow, 200 * 1024, now);
+        vmf_flow_starved(flow);
+        vmf_flow_arrived(flow, total, now + 300);
+    }
+    assert_in_range(vmf_flow_rate(flow), 390 * MIB, 430 * MIB);
+    assert_true(vmf_flow_limit(flow) > 7 * MIB);
+}
+
 static void
 test_bounds(void **state)
 {
@@ -322,6 +340,7 @@ main(void)
         cmocka_unit_test(test_rate_drops_and_comes_back),
         cmocka_unit_test(test_way_gets_longer),
         cmocka_unit_test(test_idle_input_keeps_the_rate),
+        cmocka_unit_test(test_gulps),
         cmocka_unit_test(test_bounds),
     };
 
