@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/flow.h"
 
-#define EPOCH_MIN (10 * 1000)                   /* µs; shorter ones measure the scheduler */
-#define EPOCHS 8                                /* that the largest rate is taken from */
+#define EPOCH_MIN (20 * 1000)                   /* µs; shorter ones measure the scheduler */
+#define EPOCHS 6                                /* that the largest rate is taken from */
 #define RTT_WINDOW (10 * G_USEC_PER_SEC)        /* µs */
 #define RTT_NEAR(rtt) ((rtt) + (rtt) / 8 + 500) /* this close to the smallest confirms it */
 #define MARKS 16                                /* round trips under measurement at once */
@@ -24,7 +24,7 @@ struct VmfFlow {
     /* rate */
     gint64 epoch_start; /* 0: none is open */
     guint64 epoch_arrived;
-    gboolean epoch_starved;
+    gboolean epoch_starved, last_starved;
     guint64 rates[EPOCHS]; /* bytes/s */
     guint next_rate;
 
@@ -92,7 +92,7 @@ vmf_flow_limit(const VmfFlow *flow)
 {
     gsize limit = vmf_flow_carries(flow, flow->rtt + VMF_FLOW_SLACK);
 
-    if (flow->starting)
+    if (flow->starting && !flow->last_starved)
         limit *= START_GAIN;
     return CLAMP(limit, VMF_FLOW_FLOOR, flow->ceiling);
 }
@@ -190,6 +190,7 @@ vmf_flow_end_epoch(VmfFlow *flow, gint64 now)
         flow->rates[flow->next_rate] = rate;
         flow->next_rate = (flow->next_rate + 1) % EPOCHS;
     }
+    flow->last_starved = flow->epoch_starved;
     if (flow->starting && !flow->epoch_starved)
         vmf_flow_grow(flow, rate);
     vmf_flow_start_epoch(flow, now);

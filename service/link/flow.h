@@ -6,7 +6,7 @@
  * its smallest round trip (what it takes to keep it busy) and 20 ms more (what it takes to ride out
  * a late wake-up, and to find out that the link got faster). Both are measured:
  *
- * - rate: bytes that arrived per time, over epochs of a round trip (at least 10 ms); the largest of
+ * - rate: bytes that arrived per time, over epochs of a round trip (at least 20 ms); the largest of
  *   the last epochs. Epochs in which the input, and not the link, was the limit only count if they
  *   were faster.
  * - round trip: the smallest of the last 10 s. Our own queue would creep into it, so when nothing
