@@ -156,8 +156,8 @@ print_sections(const VmfSurveyFacts *facts)
 /* Walking state: equal values in a row inside an array are folded. */
 typedef struct {
     guint depth;
-    guint64 index[VMF_DESCRIPTION_DEPTH + 1]; /* in the array at that depth */
-    gboolean in_array[VMF_DESCRIPTION_DEPTH + 1];
+    guint64 index[VMF_JSON_DEPTH + 1]; /* in the array at that depth */
+    gboolean in_array[VMF_JSON_DEPTH + 1];
     GString *last; /* value printed last in this array */
     guint64 repeated;
 } Print;
@@ -244,7 +244,7 @@ print_begin(VmfGroup group, const char *name, const uint8_t *bytes, uint64_t len
     flush_repeated(print);
     print_label(print, name);
     printf("%s\n", group == VMF_GROUP_SUBSECTION ? " (subsection):" : ":");
-    print->depth = MIN(print->depth + 1, VMF_DESCRIPTION_DEPTH);
+    print->depth = MIN(print->depth + 1, VMF_JSON_DEPTH);
     print->index[print->depth] = 0;
     g_string_truncate(print->last, 0);
 }

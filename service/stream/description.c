@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stream/description.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
-
-#include "base/error.h"
 
 #define ELEMENT_SIZE 5 /* 0x06 and the length of the text */
 #define SIZE_MAX_SANE (G_GUINT64_CONSTANT(1) << 40)
@@ -52,86 +49,6 @@ device_free(gpointer data)
     g_free(device);
 }
 
-static gboolean G_GNUC_PRINTF(2, 3) broken(GError **error, const char *format, ...)
-{
-    g_autofree char *what = NULL;
-    va_list args;
-
-    va_start(args, format);
-    what = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_STREAM, "vmdescription: expected %s", what);
-    return FALSE;
-}
-
-/* Depth and balance of brackets, before a recursive parser sees the text. */
-static gboolean
-check_depth(const char *json, gsize length, GError **error)
-{
-    guint depth = 0;
-    gboolean in_string = FALSE;
-
-    for (gsize i = 0; i < length; i++) {
-        char c = json[i];
-
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = FALSE;
-        } else if (c == '"') {
-            in_string = TRUE;
-        } else if (c == '{' || c == '[') {
-            if (++depth > VMF_DESCRIPTION_DEPTH)
-                return broken(error, "JSON of at most %d levels", VMF_DESCRIPTION_DEPTH);
-        } else if (c == '}' || c == ']') {
-            if (depth-- == 0)
-                return broken(error, "balanced JSON");
-        }
-    }
-    return TRUE;
-}
-
-static gboolean
-get_string(JsonObject *object, const char *name, const char **ret_value, GError **error)
-{
-    JsonNode *node = json_object_get_member(object, name);
-
-    if (!node || json_node_get_value_type(node) != G_TYPE_STRING)
-        return broken(error, "a string \"%s\"", name);
-    *ret_value = json_node_get_string(node);
-    return TRUE;
-}
-
-static gboolean
-get_number(JsonObject *object, const char *name, uint64_t *ret_value, GError **error)
-{
-    JsonNode *node = json_object_get_member(object, name);
-
-    if (!node || json_node_get_value_type(node) != G_TYPE_INT64 || json_node_get_int(node) < 0)
-        return broken(error, "a number \"%s\"", name);
-    *ret_value = (uint64_t)json_node_get_int(node);
-    return TRUE;
-}
-
-/* An optional array of objects. */
-static gboolean
-get_objects(JsonObject *object, const char *name, JsonArray **ret_array, GError **error)
-{
-    JsonNode *node = json_object_get_member(object, name);
-
-    *ret_array = NULL;
-    if (!node)
-        return TRUE;
-    if (!JSON_NODE_HOLDS_ARRAY(node))
-        return broken(error, "an array \"%s\"", name);
-    *ret_array = json_node_get_array(node);
-    for (guint i = 0; i < json_array_get_length(*ret_array); i++)
-        if (!JSON_NODE_HOLDS_OBJECT(json_array_get_element(*ret_array, i)))
-            return broken(error, "objects in \"%s\"", name);
-    return TRUE;
-}
-
 /* The struct inside a field: in `struct`, or (type tmp) in the field itself. */
 static gboolean
 parse_inner(VmfField *field, JsonObject *object, GError **error)
@@ -139,16 +56,16 @@ parse_inner(VmfField *field, JsonObject *object, GError **error)
     JsonNode *node = json_object_get_member(object, "struct");
 
     if (node && !JSON_NODE_HOLDS_OBJECT(node))
-        return broken(error, "an object \"struct\"");
+        return vmf_json_broken(error, "an object \"struct\"");
     if (!node && !json_object_has_member(object, "fields"))
         return TRUE;
     field->inner = parse_struct(node ? json_node_get_object(node) : object, error);
     if (!field->inner)
         return FALSE;
     if (field->inner->size != field->size)
-        return broken(error,
-                      "%" G_GUINT64_FORMAT " bytes of struct in field \"%s\" of %" G_GUINT64_FORMAT,
-                      field->inner->size, field->name, field->size);
+        return vmf_json_broken(
+            error, "%" G_GUINT64_FORMAT " bytes of struct in field \"%s\" of %" G_GUINT64_FORMAT,
+            field->inner->size, field->name, field->size);
     return TRUE;
 }
 
@@ -157,24 +74,24 @@ parse_field(JsonObject *object, VmfField *field, GError **error)
 {
     const char *text = NULL;
 
-    if (!get_string(object, "name", &text, error))
+    if (!vmf_json_string(object, "name", &text, error))
         return FALSE;
     field->name = g_strdup(text);
-    if (!get_string(object, "type", &text, error))
+    if (!vmf_json_string(object, "type", &text, error))
         return FALSE;
     field->type = g_strdup(text);
-    if (!get_number(object, "size", &field->size, error))
+    if (!vmf_json_number(object, "size", &field->size, error))
         return FALSE;
     field->count = 1;
     field->is_array = json_object_has_member(object, "array_len");
-    if (field->is_array && !get_number(object, "array_len", &field->count, error))
+    if (field->is_array && !vmf_json_number(object, "array_len", &field->count, error))
         return FALSE;
     field->is_element = json_object_has_member(object, "index");
-    if (field->is_element && !get_number(object, "index", &field->index, error))
+    if (field->is_element && !vmf_json_number(object, "index", &field->index, error))
         return FALSE;
     if (field->size > SIZE_MAX_SANE || field->count > SIZE_MAX_SANE ||
         (field->count > 0 && field->size > SIZE_MAX_SANE / field->count))
-        return broken(error, "a size that can be in field \"%s\"", field->name);
+        return vmf_json_broken(error, "a size that can be in field \"%s\"", field->name);
     return parse_inner(field, object, error);
 }
 
@@ -182,7 +99,7 @@ static gboolean
 add_size(VmfStruct *state, uint64_t size, GError **error)
 {
     state->size += size;
-    return state->size <= SIZE_MAX_SANE || broken(error, "a size that can be");
+    return state->size <= SIZE_MAX_SANE || vmf_json_broken(error, "a size that can be");
 }
 
 static gboolean
@@ -190,7 +107,7 @@ parse_fields(JsonObject *object, VmfStruct *state, GError **error)
 {
     JsonArray *fields;
 
-    if (!get_objects(object, "fields", &fields, error))
+    if (!vmf_json_objects(object, "fields", &fields, error))
         return FALSE;
     for (guint i = 0; fields && i < json_array_get_length(fields); i++) {
         VmfField *field = g_new0(VmfField, 1);
@@ -208,7 +125,7 @@ parse_subsections(JsonObject *object, VmfStruct *state, GError **error)
 {
     JsonArray *subsections;
 
-    if (!get_objects(object, "subsections", &subsections, error))
+    if (!vmf_json_objects(object, "subsections", &subsections, error))
         return FALSE;
     for (guint i = 0; subsections && i < json_array_get_length(subsections); i++) {
         VmfStruct *inner = parse_struct(json_array_get_object_element(subsections, i), error);
@@ -230,8 +147,8 @@ parse_struct(JsonObject *object, GError **error)
 
     state->fields = g_ptr_array_new_with_free_func(field_free);
     state->subsections = g_ptr_array_new_with_free_func(struct_free);
-    if (!get_string(object, "vmsd_name", &name, error) ||
-        !get_number(object, "version", &state->version, error))
+    if (!vmf_json_string(object, "vmsd_name", &name, error) ||
+        !vmf_json_number(object, "version", &state->version, error))
         return NULL;
     state->name = g_strdup(name);
     if (!parse_fields(object, state, error) || !parse_subsections(object, state, error))
@@ -248,10 +165,10 @@ parse_old_style(JsonObject *object, GError **error)
 
     state->fields = g_ptr_array_new_with_free_func(field_free);
     state->subsections = g_ptr_array_new_with_free_func(struct_free);
-    if (!get_number(object, "size", &size, error) || !parse_fields(object, state, error))
+    if (!vmf_json_number(object, "size", &size, error) || !parse_fields(object, state, error))
         return NULL;
     if (size != state->size) {
-        broken(error, "fields of %" G_GUINT64_FORMAT " bytes, as the device has", size);
+        vmf_json_broken(error, "fields of %" G_GUINT64_FORMAT " bytes, as the device has", size);
         return NULL;
     }
     return g_steal_pointer(&state);
@@ -263,8 +180,8 @@ parse_device(JsonObject *object, VmfDevice *device, GError **error)
     const char *name = NULL;
     uint64_t instance = 0;
 
-    if (!get_string(object, "name", &name, error) ||
-        !get_number(object, "instance_id", &instance, error))
+    if (!vmf_json_string(object, "name", &name, error) ||
+        !vmf_json_number(object, "instance_id", &instance, error))
         return FALSE;
     device->name = g_strdup(name);
     device->instance = (uint32_t)instance;
@@ -284,10 +201,10 @@ parse_root(JsonNode *root, VmfDescription *description, GError **error)
     JsonArray *devices;
 
     if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-        return broken(error, "an object");
+        return vmf_json_broken(error, "an object");
     object = json_node_get_object(root);
-    if (!get_number(object, "page_size", &description->page_size, error) ||
-        !get_objects(object, "devices", &devices, error))
+    if (!vmf_json_number(object, "page_size", &description->page_size, error) ||
+        !vmf_json_objects(object, "devices", &devices, error))
         return FALSE;
     for (guint i = 0; devices && i < json_array_get_length(devices); i++) {
         VmfDevice *device = g_new0(VmfDevice, 1);
@@ -303,27 +220,13 @@ VmfDescription *
 vmf_description_parse(const char *json, gsize length, GError **error)
 {
     g_autoptr(VmfDescription) description = g_new0(VmfDescription, 1);
-    g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    g_autoptr(GError) local = NULL;
+    g_autoptr(JsonParser) parser = vmf_json_parse(json, length, VMF_DESCRIPTION_MAX, error);
 
     description->devices = g_ptr_array_new_with_free_func(device_free);
-    if (length > VMF_DESCRIPTION_MAX) {
-        broken(error, "at most %u bytes of JSON, found %" G_GSIZE_FORMAT, VMF_DESCRIPTION_MAX,
-               length);
+    if (!parser || !parse_root(json_parser_get_root(parser), description, error)) {
+        g_prefix_error(error, "vmdescription: ");
         return NULL;
     }
-    if (!g_utf8_validate(json, (gssize)length, NULL)) {
-        broken(error, "JSON in UTF-8");
-        return NULL;
-    }
-    if (!check_depth(json, length, error))
-        return NULL;
-    if (!json_parser_load_from_data(parser, json, (gssize)length, &local)) {
-        broken(error, "JSON; %s", local->message);
-        return NULL;
-    }
-    if (!parse_root(json_parser_get_root(parser), description, error))
-        return NULL;
     return g_steal_pointer(&description);
 }
 

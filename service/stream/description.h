@@ -5,7 +5,7 @@
  *
  * A description is immutable once parsed; any thread. Everything in it belongs to it.
  * Errors: VMF_ERROR_BAD_STREAM. Text from outside is bounded before it is parsed
- * (VMF_DESCRIPTION_MAX bytes, VMF_DESCRIPTION_DEPTH levels), so that memory and stack are too.
+ * (VMF_DESCRIPTION_MAX bytes, VMF_JSON_DEPTH levels), so that memory and stack are too.
  * Units: bytes.
  */
 #pragma once
@@ -13,10 +13,10 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "stream/json.h"
 #include "stream/layout.h"
 
 #define VMF_DESCRIPTION_MAX (64u << 20)
-#define VMF_DESCRIPTION_DEPTH 64
 
 typedef struct VmfStruct VmfStruct;
 

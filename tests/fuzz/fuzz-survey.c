@@ -11,7 +11,7 @@ on_begin(VmfGroup group, const char *name, const uint8_t *bytes, uint64_t length
 {
     int *depth = user_data;
 
-    g_assert_cmpint(++*depth, <=, VMF_DESCRIPTION_DEPTH);
+    g_assert_cmpint(++*depth, <=, VMF_JSON_DEPTH);
 }
 
 static void
