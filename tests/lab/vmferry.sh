@@ -19,7 +19,7 @@ migrate() {
     local guest=$1 from=$2
     shift 2
     on "$from" vmferry migrate "$@" "$guest" "$(other "$from")"
-    lab guest check "$guest" --wait-sweep
+    lab guest check "$guest" --wait-sweep >&2
 }
 
 # migrations HOST: the properties of all migrations the daemon of HOST knows, as JSON
