@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/incoming.h"
+#include "daemon/leftovers.h"
 #include "daemon/manager.h"
 #include "daemon/peer.h"
 #include "daemon/port.h"
@@ -250,6 +251,8 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->port = vmf_port_new(self, error);
     if (!self->port)
         return NULL;
+    /* The port is ours, so no other vmferryd uses the folder. */
+    vmf_leftovers_remove(self->config->run_directory);
     vmf_libvirt_start(self->libvirt);
     return g_steal_pointer(&self);
 }

@@ -8,7 +8,8 @@
  *
  * A guest's name may hold anything but a slash. Bytes outside [A-Za-z0-9._-], and a dot in front,
  * are written ~XX (libvirt decodes %XX in a migration URI, so that is not for us); a name too long
- * for the 107 bytes of a socket address is cut and ends in ~~ and 16 hex digits of its SHA-256. Distinct names give distinct paths. Pure; results are the caller's.
+ * for the 107 bytes of a socket address is cut and ends in ~~ and 16 hex digits of its SHA-256.
+ * Distinct names give distinct paths. Pure; results are the caller's.
  */
 #pragma once
 

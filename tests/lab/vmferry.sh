@@ -27,11 +27,14 @@ migrations() {
     on "$1" vmferry status --json
 }
 
-# latest HOST PROPERTY: of the migration that started last
+# latest HOST PROPERTY: of the migration that started last; nothing if there is none
 latest() {
     migrations "$1" | /usr/bin/python3 -c '
 import json, sys
-value = json.load(sys.stdin)[-1]
+found = json.load(sys.stdin)
+if not found:
+    sys.exit()
+value = found[-1]
 for key in sys.argv[1].split("."):
     value = value[key]
 print(value)' "$2"
@@ -39,6 +42,13 @@ print(value)' "$2"
 
 latest_is() {
     [[ $(latest "$1" "$2") == "$3" ]]
+}
+
+# The latest migration from hosta is on its way.
+carries_bytes() {
+    local bytes
+    bytes=$(latest hosta BytesFromQemu)
+    ((${bytes:-0} > 1000000))
 }
 
 # pumps HOST: how many run there
