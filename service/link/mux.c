@@ -219,7 +219,7 @@ vmf_mux_on_secured(gpointer owner)
     uint8_t payload[VMF_HELLO_SIZE];
 
     vmf_hello_encode(&hello, payload);
-    vmf_mux_send_small(mux, &header, payload, FALSE);
+    vmf_mux_send_small(mux, &header, payload, TRUE); /* as the PING, which must not pass it */
     mux->heard = g_get_monotonic_time();
     vmf_mux_ping(mux, mux->heard); /* a first round trip, before there is a queue */
 }
@@ -353,7 +353,8 @@ vmf_mux_open(VmfMux *mux, VmfChannelKind kind, GError **error)
     channel = vmf_mux_add_channel(mux, kind);
     header.channel = (uint16_t)channel->id;
     vmf_open_encode(kind, payload);
-    vmf_mux_send_small(mux, &header, payload, FALSE);
+    /* urgent, or the first ACK of the channel would get there before it */
+    vmf_mux_send_small(mux, &header, payload, TRUE);
     vmf_mux_acknowledge_soon(mux, channel); /* its share of the credit for the way back */
     return channel->id;
 }

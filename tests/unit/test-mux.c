@@ -175,6 +175,8 @@ peer_take(Fixture *f, const VmfFrame *frame)
 {
     f->counts[frame->header.type]++;
     f->last[frame->header.type] = frame->header;
+    if (frame->header.type == VMF_FRAME_ACK && f->opened == 0) /* of a source */
+        assert_true(frame->header.channel <= f->counts[VMF_FRAME_OPEN]);
     if (frame->header.type == VMF_FRAME_ACK)
         vmf_ack_decode(frame->payload, &f->ack);
     if (frame->header.type == VMF_FRAME_DATA)
@@ -534,6 +536,22 @@ test_we_open_as_many_as_the_peer_takes(void **state)
     fixture_free(f);
 }
 
+/* Nothing that is said about a channel may pass its OPEN, however full the link is. */
+static void
+test_open_comes_first(void **state)
+{
+    Fixture *f = source_new();
+
+    say_ack(f, 1, 0, 1 << 20, 0);
+    run_until(vmf_mux_room(f->mux, 1) == VMF_FRAME_PAYLOAD_MAX);
+    source_sends(f, VMF_FRAME_PAYLOAD_MAX); /* more than the socket takes */
+    assert_int_equal(vmf_mux_open(f->mux, VMF_CHANNEL_NBD, NULL), 2);
+    g_usleep(20000); /* its first ACK is due now, and the peer has not read yet */
+    run_until(f->last[VMF_FRAME_ACK].channel == 2);
+    assert_int_equal(f->counts[VMF_FRAME_OPEN], 2);
+    fixture_free(f);
+}
+
 static void
 test_bye_with_a_reason(void **state)
 {
@@ -744,6 +762,7 @@ main(void)
         cmocka_unit_test(test_late_bytes_after_our_reset),
         cmocka_unit_test(test_peer_opens_as_many_as_it_may),
         cmocka_unit_test(test_we_open_as_many_as_the_peer_takes),
+        cmocka_unit_test(test_open_comes_first),
         cmocka_unit_test(test_bye_with_a_reason),
         cmocka_unit_test(test_frames_before_hello),
         cmocka_unit_test(test_second_hello),
