@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "base/watch.h"
 #include "pump-bus.h"
 #include "pump/pump.h"
@@ -71,8 +72,7 @@ vmf_pump_bus_finish(gpointer data)
 {
     VmfPumpBus *bus = data;
 
-    g_source_destroy(bus->flush_timer);
-    g_clear_pointer(&bus->flush_timer, g_source_unref);
+    vmf_timer_clear(&bus->flush_timer);
     bus->done(bus->data, bus->clean);
     return G_SOURCE_REMOVE;
 }
@@ -94,7 +94,6 @@ static void
 vmf_pump_bus_on_ended(gpointer owner, const GError *error)
 {
     VmfPumpBus *bus = owner;
-    g_autoptr(GMainContext) context = g_main_context_ref_thread_default();
 
     vmf_pump_bus_on_figures(bus);
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(bus->object));
@@ -107,9 +106,8 @@ vmf_pump_bus_on_ended(gpointer owner, const GError *error)
         bus->n_flushing++;
         g_dbus_connection_flush(l->data, bus->cancellable, vmf_pump_bus_flushed, bus);
     }
-    bus->flush_timer = g_timeout_source_new(bus->n_flushing > 0 ? VMF_PUMP_FLUSH_WAIT * 1000 : 0);
-    g_source_set_callback(bus->flush_timer, vmf_pump_bus_finish, bus, NULL);
-    g_source_attach(bus->flush_timer, context);
+    bus->flush_timer = vmf_timer_new(bus->n_flushing > 0 ? VMF_PUMP_FLUSH_WAIT * 1000 : 0,
+                                     vmf_pump_bus_finish, bus);
 }
 
 static const VmfPumpEvents vmf_pump_bus_events = {
@@ -361,10 +359,7 @@ vmf_pump_bus_free(VmfPumpBus *bus)
         bus->connections = g_list_remove(bus->connections, connection);
         g_object_unref(connection);
     }
-    if (bus->flush_timer) {
-        g_source_destroy(bus->flush_timer);
-        g_source_unref(bus->flush_timer);
-    }
+    vmf_timer_clear(&bus->flush_timer);
     vmf_pump_free(bus->pump);
     g_object_unref(bus->object);
     g_object_unref(bus->cancellable);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/timer.h"
 #include "base/watch.h"
 #include "pump/intake.h"
 #include "pump/outlet.h"
@@ -26,31 +27,11 @@ struct VmfChannel {
     gboolean over;
 };
 
-static void
-vmf_channel_clear_timer(VmfChannel *channel)
-{
-    if (!channel->timer)
-        return;
-    g_source_destroy(channel->timer);
-    g_clear_pointer(&channel->timer, g_source_unref);
-}
-
-static void
-vmf_channel_set_timer(VmfChannel *channel, guint seconds, GSourceFunc func)
-{
-    g_autoptr(GMainContext) context = g_main_context_ref_thread_default();
-
-    vmf_channel_clear_timer(channel);
-    channel->timer = g_timeout_source_new_seconds(seconds);
-    g_source_set_callback(channel->timer, func, channel, NULL);
-    g_source_attach(channel->timer, context);
-}
-
 /* No bytes move any more. Intake and outlet may be in the middle of an event, so they stay. */
 static void
 vmf_channel_stop(VmfChannel *channel)
 {
-    vmf_channel_clear_timer(channel);
+    vmf_timer_clear(&channel->timer);
     if (channel->intake)
         vmf_intake_stop(channel->intake);
     vmf_outlet_stop(channel->outlet);
@@ -103,7 +84,7 @@ vmf_channel_lost(VmfChannel *channel, const GError *error)
     }
     channel->hold = vmf_watch_new(channel->fd, vmf_channel_hung_up, channel);
     vmf_watch_want(channel->hold, G_IO_HUP);
-    vmf_channel_set_timer(channel, VMF_CHANNEL_HOLD, vmf_channel_hold_ended);
+    channel->timer = vmf_timer_new(VMF_CHANNEL_HOLD * 1000, vmf_channel_hold_ended, channel);
 }
 
 void
@@ -253,14 +234,14 @@ vmf_channel_new(const VmfChannelSetup *setup, const VmfChannelEvents *events, gp
     channel->fd = -1;
     channel->outlet = vmf_outlet_new(&vmf_channel_outlet_events, channel);
     if (setup->side == VMF_SIDE_DESTINATION)
-        vmf_channel_set_timer(channel, VMF_CHANNEL_WAIT, vmf_channel_not_answered);
+        channel->timer = vmf_timer_new(VMF_CHANNEL_WAIT * 1000, vmf_channel_not_answered, channel);
     return channel;
 }
 
 void
 vmf_channel_free(VmfChannel *channel)
 {
-    vmf_channel_clear_timer(channel);
+    vmf_timer_clear(&channel->timer);
     g_clear_pointer(&channel->hold, vmf_watch_free);
     g_clear_pointer(&channel->intake, vmf_intake_free);
     vmf_outlet_free(channel->outlet);
@@ -298,7 +279,7 @@ vmf_channel_is_wanted(const VmfChannel *channel)
 void
 vmf_channel_attach(VmfChannel *channel, int fd)
 {
-    vmf_channel_clear_timer(channel);
+    vmf_timer_clear(&channel->timer);
     channel->fd = fd;
     channel->intake = vmf_intake_new(fd, channel->setup.pool, &vmf_channel_intake_events, channel);
     vmf_outlet_attach(channel->outlet, fd);

@@ -14,7 +14,8 @@
 #include "link/mux.h"
 
 #define VMF_PUMP_LINK_WAIT 10  /* s, for proof and HELLO */
-#define VMF_PUMP_BYE_WAIT 10   /* s, for the other side's BYE or hang-up */
+#define VMF_PUMP_BYE_WAIT 10   /* s, for the other side's BYE when all is delivered */
+#define VMF_PUMP_LEAVE_WAIT 1  /* s, for it to hear of a failure and hang up */
 #define VMF_PUMP_UNATTENDED 60 /* s without a daemon and without a channel */
 
 typedef struct VmfPump VmfPump;
