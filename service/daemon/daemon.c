@@ -216,8 +216,10 @@ static gboolean
 vmf_daemon_connect_bus(VmfDaemon *self, GBusType type, GError **error)
 {
     self->bus = g_bus_get_sync(type, NULL, error);
-    if (!self->bus)
+    if (!self->bus) {
+        g_prefix_error(error, "no %s bus: ", type == G_BUS_TYPE_SESSION ? "session" : "system");
         return FALSE;
+    }
     g_dbus_connection_set_exit_on_close(self->bus, FALSE);
     self->manager = vmf_manager_new(self);
     if (!g_dbus_interface_skeleton_export(self->manager, self->bus, VMF_MANAGER_PATH, error))

@@ -69,6 +69,11 @@ vmf_main(const VmfArguments *arguments)
     g_setenv("G_TLS_GNUTLS_PRIORITY", "NORMAL:-VERS-ALL:+VERS-TLS1.3", TRUE);
     vmf_log_init("vmferryd", arguments->debug);
     (void)vmf_error_quark();
+    /* The default may be missing, what somebody asks for may not. */
+    if (arguments->config && !g_file_test(arguments->config, G_FILE_TEST_EXISTS)) {
+        vmf_warn(NULL, "%s: no such file", arguments->config);
+        return EXIT_FAILURE;
+    }
     daemon = vmf_daemon_new(&options, &error);
     if (!daemon) {
         vmf_warn(NULL, "%s", error->message);
