@@ -501,6 +501,21 @@ vmf_host_find_migration(VmfHost *host)
     return found;
 }
 
+static gboolean
+shows_a_migration(gpointer host)
+{
+    g_autoptr(VmfBusMigration) migration = vmf_host_find_migration(host);
+
+    return migration != NULL;
+}
+
+VmfBusMigration *
+vmf_host_wait_migration(VmfHost *host)
+{
+    vmf_wait_until(shows_a_migration, host, "a migration");
+    return vmf_host_find_migration(host);
+}
+
 VmfBusPeer *
 vmf_host_get_peer(VmfHost *host, const char *name)
 {

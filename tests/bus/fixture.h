@@ -131,8 +131,9 @@ char *vmf_host_path(VmfHost *host, const char *below);
 /* A program on this host's bus. Standard output and error; the exit status. */
 int vmf_host_run(VmfHost *host, const char *const *argv, char **ret_out, char **ret_error);
 
-/* The only object of its kind, or NULL; the caller's. */
+/* A Migration object, or NULL; the caller's. The second waits until there is one. */
 VmfBusMigration *vmf_host_find_migration(VmfHost *host);
+VmfBusMigration *vmf_host_wait_migration(VmfHost *host);
 
 /* By name. */
 VmfBusPeer *vmf_host_get_peer(VmfHost *host, const char *name);

@@ -56,22 +56,6 @@ start_both(Fixture *fixture)
     vmf_host_start(fixture->b);
 }
 
-static gboolean
-shows_a_migration(gpointer host)
-{
-    g_autoptr(VmfBusMigration) migration = vmf_host_find_migration(host);
-
-    return migration != NULL;
-}
-
-/* The other side's object of a migration. */
-static VmfBusMigration *
-wait_for_migration(VmfHost *host)
-{
-    vmf_wait_until(shows_a_migration, host, "a migration on the other host");
-    return vmf_host_find_migration(host);
-}
-
 static void
 assert_failed(VmfBusMigration *migration, const char *name, const char *words)
 {
@@ -98,7 +82,7 @@ test_libvirt_refuses(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "LibvirtFailed", "libvirt: ");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "LibvirtFailed", "libvirt: ");
     assert_string_equal(vmf_bus_migration_get_id(in), vmf_bus_migration_get_id(out));
     assert_string_equal(vmf_bus_migration_get_domain(in), "running");
@@ -154,7 +138,7 @@ test_the_destinations_libvirt_is_away(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "LibvirtUnavailable", "/nowhere");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "LibvirtUnavailable", "/nowhere");
     assert_both_clean(fixture);
 }
@@ -171,7 +155,7 @@ test_another_run_directory(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "NotSupported", "RunDirectory");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "NotSupported", "RunDirectory");
     assert_both_clean(fixture);
     assert_true(g_file_test(other, G_FILE_TEST_IS_DIR));
@@ -211,7 +195,7 @@ test_the_destinations_limit(void **state)
     set_mood(fixture->a, "silent");
     start_both(fixture);
     first = hold(fixture->a, "running");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     second = vmf_host_migrate(fixture->a, "second", "hostb");
     assert_failed(second, "LimitReached", "Migrations");
     cancel(first);
@@ -235,7 +219,7 @@ test_two_guests_of_one_name(void **state)
     start_both(fixture);
     vmf_host_start(c);
     first = hold(fixture->a, "running");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     second = vmf_host_migrate(c, "running", "hostb");
     assert_failed(second, "AlreadyMigrating", "'running'");
     assert_string_equal(vmf_bus_migration_get_state(in), "preparing");
@@ -257,7 +241,7 @@ test_cancel_at_the_source(void **state)
     set_mood(fixture->a, "silent");
     start_both(fixture);
     out = hold(fixture->a, "running");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     cancel(out);
     vmf_wait_property(in, "state", "cancelled");
     vmf_assert_error_property(vmf_bus_migration_get_error(in), "Cancelled", NULL);
@@ -275,7 +259,7 @@ test_cancel_at_the_destination(void **state)
     set_mood(fixture->a, "silent");
     start_both(fixture);
     out = hold(fixture->a, "running");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     cancel(in);
     vmf_wait_property(out, "state", "cancelled");
     vmf_bus_migration_call_cancel_sync(in, NULL, &error);
@@ -296,7 +280,7 @@ test_the_sources_pump_dies(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "stub-pump");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "PumpFailed", NULL);
     assert_both_clean(fixture);
 }
@@ -312,7 +296,7 @@ test_the_destinations_pump_dies(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "stub-pump");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "PumpFailed", NULL);
     assert_both_clean(fixture);
 }
@@ -341,7 +325,7 @@ test_a_pump_takes_no_link(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "LinkBroken", "in no mood");
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "LinkBroken", NULL);
     assert_both_clean(fixture);
 }
@@ -359,7 +343,7 @@ test_stubborn_pumps_are_killed(void **state)
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "LibvirtFailed", NULL);
-    in = wait_for_migration(fixture->b);
+    in = vmf_host_wait_migration(fixture->b);
     assert_failed(in, "LibvirtFailed", NULL);
     assert_both_clean(fixture);
 }
