@@ -32,14 +32,13 @@ vmf_follow_on_changed(VmfBusMigration *migration, GParamSpec *spec, VmfFollow *f
 }
 
 static void
-vmf_follow_on_owner(GDBusProxy *proxy, GParamSpec *spec, VmfFollow *follow)
+vmf_follow_on_owner(VmfBusMigration *migration, GParamSpec *spec, VmfFollow *follow)
 {
-    g_autofree char *owner = g_dbus_proxy_get_name_owner(proxy);
+    g_autofree char *owner = g_dbus_proxy_get_name_owner(G_DBUS_PROXY(migration));
 
-    if (owner)
-        return;
-    follow->lost = TRUE;
-    g_main_loop_quit(follow->loop);
+    follow->lost = owner == NULL;
+    if (follow->lost)
+        g_main_loop_quit(follow->loop);
 }
 
 static gboolean
@@ -52,6 +51,7 @@ vmf_follow_on_timer(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* From before Migrate, so that no interrupt ends this program and leaves the migration. */
 static gboolean
 vmf_follow_on_interrupt(gpointer data)
 {
@@ -67,18 +67,15 @@ static void
 vmf_follow_run(VmfFollow *follow)
 {
     guint timer = g_timeout_add(VMF_REDRAW_INTERVAL, vmf_follow_on_timer, follow);
-    guint interrupt = g_unix_signal_add(SIGINT, vmf_follow_on_interrupt, follow);
-    guint term = g_unix_signal_add(SIGTERM, vmf_follow_on_interrupt, follow);
 
     g_signal_connect(follow->migration, "notify::state", G_CALLBACK(vmf_follow_on_changed), follow);
     g_signal_connect(follow->migration, "notify::g-name-owner", G_CALLBACK(vmf_follow_on_owner),
                      follow);
-    if (!vmf_state_is_final(vmf_bus_migration_get_state(follow->migration)))
+    vmf_follow_on_owner(follow->migration, NULL, follow); /* it may be gone by now */
+    if (!follow->lost && !vmf_state_is_final(vmf_bus_migration_get_state(follow->migration)))
         g_main_loop_run(follow->loop);
     g_signal_handlers_disconnect_by_data(follow->migration, follow);
     g_source_remove(timer);
-    g_source_remove(interrupt);
-    g_source_remove(term);
 }
 
 static void
@@ -165,6 +162,8 @@ vmf_ctl_migrate(int argc, char **argv)
     manager = vmf_ctl_connect();
     if (!manager)
         return VMF_EXIT_NO_DAEMON;
+    g_unix_signal_add(SIGINT, vmf_follow_on_interrupt, &follow);
+    g_unix_signal_add(SIGTERM, vmf_follow_on_interrupt, &follow);
     follow.migration = vmf_migrate_start(manager, argv[1], argv[2], unencrypted, &error);
     if (!follow.migration)
         return vmf_ctl_fail(error);
