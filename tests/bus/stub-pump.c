@@ -174,8 +174,11 @@ main(int argc, char **argv)
     g_signal_connect(stub.skeleton, "handle-start", G_CALLBACK(on_start), &stub);
     g_signal_connect(stub.skeleton, "handle-attach-link", G_CALLBACK(on_attach_link), &stub);
     g_signal_connect(stub.skeleton, "handle-stop", G_CALLBACK(on_stop), &stub);
-    if (!take_control(&stub, atoi(argv[2])))
-        return 1;
-    g_main_loop_run(stub.loop);
+    if (take_control(&stub, atoi(argv[2])))
+        g_main_loop_run(stub.loop);
+    g_clear_object(&stub.link);
+    g_clear_object(&stub.control);
+    g_object_unref(stub.skeleton);
+    g_main_loop_unref(stub.loop);
     return 0;
 }
