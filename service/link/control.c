@@ -215,6 +215,10 @@ vmf_set_tls_error(GError **error, const char *name, GTlsCertificateFlags flags, 
     else if (flags)
         g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED,
                     "the certificate of %s is refused: %s", name, vmf_tls_problem(flags));
+    else if (why->domain == G_IO_ERROR || g_error_matches(why, G_TLS_ERROR, G_TLS_ERROR_EOF) ||
+             g_error_matches(why, G_TLS_ERROR, G_TLS_ERROR_NOT_TLS)) /* hung up, that is */
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_UNREACHABLE,
+                    "%s was lost in the middle of the TLS handshake: %s", name, why->message);
     else
         g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED, "no TLS connection with %s: %s",
                     name, why->message);
