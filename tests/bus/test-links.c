@@ -2,6 +2,9 @@
 /* Two daemons on two buses: the control link between them, and who is refused why. */
 #include "fixture.h"
 
+#include <string.h>
+
+#include "link/preface.h"
 #include "vmferry-config.h"
 
 typedef struct {
@@ -193,6 +196,69 @@ test_a_host_that_is_not_in_peers_d(void **state)
     vmf_wait_until(is_not_connected, b_at_a, "the end of the refused link");
 }
 
+/* ---- a peer that is no vmferryd ---- */
+
+static void
+on_connect_done(GObject *manager, GAsyncResult *result, gpointer error)
+{
+    vmf_bus_manager_call_connect_finish(VMF_BUS_MANAGER(manager), result, error);
+}
+
+static gboolean
+has_failed(gpointer error)
+{
+    return *(GError **)error != NULL;
+}
+
+/* hosta connects to a listener that reads a preface, says `answer` and hangs up. */
+static void
+assert_answer_means(Fixture *fixture, const void *answer, gsize size, const char *name,
+                    const char *words)
+{
+    guint16 port;
+    g_autoptr(GSocket) listener = vmf_listen(&port);
+    g_autoptr(GSocket) socket = NULL;
+    VmfPreface preface;
+    uint8_t data[VMF_PREFACE_SIZE];
+    GError *error = NULL;
+
+    vmf_host_add_peer(fixture->a, "hostb", port, NULL);
+    vmf_host_start(fixture->a);
+    vmf_bus_manager_call_connect(fixture->a->manager, "hostb", NULL, on_connect_done, &error);
+    socket = g_socket_accept(listener, NULL, NULL);
+    assert_non_null(socket);
+    assert_int_equal(g_socket_receive(socket, (char *)data, sizeof data, NULL, NULL), sizeof data);
+    assert_true(vmf_preface_decode(data, &preface, NULL));
+    assert_int_equal(preface.kind, VMF_LINK_KIND_CONTROL);
+    assert_int_equal(g_socket_send(socket, answer, size, NULL, NULL), size);
+    g_clear_object(&socket);
+    vmf_wait_until(has_failed, &error, "the end of Connect");
+    vmf_assert_error(error, name, words);
+    vmf_host_stop(fixture->a);
+}
+
+static void
+test_answers_to_the_preface(void **state)
+{
+    const struct {
+        VmfAnswer status;
+        const char *name;
+    } cases[] = {
+        {VMF_ANSWER_OK, "PeerUnreachable"}, /* and then no TLS */
+        {VMF_ANSWER_VERSION, "ProtocolVersion"}, {VMF_ANSWER_KIND, "PeerRefused"},
+        {VMF_ANSWER_BUSY, "LimitReached"},       {(VmfAnswer)77, "Protocol"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint8_t answer[VMF_ANSWER_SIZE];
+
+        vmf_answer_encode(cases[i].status, answer);
+        assert_answer_means(*state, answer, sizeof answer, cases[i].name, "hostb");
+    }
+    assert_answer_means(*state, "SSH-2.0-OpenSSH_9.2\r\n", 21, "Protocol", "address and port");
+    assert_answer_means(*state, "vmferry\n", 8, "PeerUnreachable", "hung up");
+}
+
 static void
 assert_migration_fails(VmfHost *host, const char *name, const char *words)
 {
@@ -262,6 +328,7 @@ main(void)
         CASE(test_expired),
         CASE(test_a_renewed_certificate),
         CASE(test_a_host_that_is_not_in_peers_d),
+        CASE(test_answers_to_the_preface),
         CASE(test_a_host_that_may_not_send),
         CASE(test_a_host_that_may_not_receive),
         CASE(test_unencrypted_takes_both_hosts),
