@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "inspect.h"
 
 int
@@ -12,6 +13,8 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     if (argc > 1 && strcmp(argv[1], "inspect") == 0)
         return vmf_ctl_inspect(argc - 1, argv + 1);
-    fprintf(stderr, "usage: %s inspect ...\n", argv[0]);
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return vmf_ctl_check(argc - 1, argv + 1);
+    fprintf(stderr, "usage: %s inspect|check ...\n", argv[0]);
     return 2;
 }

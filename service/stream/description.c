@@ -2,7 +2,6 @@
 #include "stream/description.h"
 
 #include <string.h>
-
 #define ELEMENT_SIZE 5 /* 0x06 and the length of the text */
 #define SIZE_MAX_SANE (G_GUINT64_CONSTANT(1) << 40)
 
@@ -294,6 +293,25 @@ vmf_description_layout(const VmfDescription *description)
         vmf_layout_add(layout, device->name, device->instance, device->state->size);
     }
     return layout;
+}
+
+guint
+vmf_struct_elements(const VmfStruct *state, guint first)
+{
+    const VmfField *start = state->fields->pdata[first];
+    guint count = 1;
+
+    while (start->is_element && first + count < state->fields->len) {
+        const VmfField *field = state->fields->pdata[first + count];
+
+        if (strcmp(field->name, start->name) != 0 || (field->is_element && field->index == 0))
+            break;
+        count++;
+        /* QEMU 10.0 writes the last element of some arrays without its index. */
+        if (!field->is_element)
+            break;
+    }
+    return count;
 }
 
 /* Type byte, length byte, name, version. */

@@ -64,5 +64,8 @@ const VmfDevice *vmf_description_device(const VmfDescription *description, guint
 /* The sizes, for a reader. */
 VmfLayout *vmf_description_layout(const VmfDescription *description);
 
+/* How many fields from `first` on are elements of one array; 1 for a field that is no element. */
+guint vmf_struct_elements(const VmfStruct *state, guint first);
+
 /* Bytes that a subsection takes beside its fields. */
 uint64_t vmf_subsection_overhead(const VmfStruct *subsection);

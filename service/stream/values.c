@@ -115,18 +115,12 @@ static gboolean
 walk_elements(Walk *walk, const VmfStruct *state, guint *at)
 {
     const VmfField *first = state->fields->pdata[*at];
+    guint end = *at + vmf_struct_elements(state, *at);
     gboolean fine = TRUE;
-    guint end = *at;
     uint64_t length = 0;
 
-    for (; end < state->fields->len; end++) {
-        const VmfField *field = state->fields->pdata[end];
-
-        if (!field->is_element || strcmp(field->name, first->name) != 0 ||
-            (end > *at && field->index == 0))
-            break;
-        length += field->size;
-    }
+    for (guint i = *at; i < end; i++)
+        length += ((const VmfField *)state->fields->pdata[i])->size;
     begin(walk, VMF_GROUP_ARRAY, first->name, length);
     for (; *at < end && fine; (*at)++)
         fine = walk_element(walk, NULL, state->fields->pdata[*at]);
