@@ -154,6 +154,12 @@ same_name(const VmfVmstateField *a, const VmfVmstateField *b)
            same_base_name(last_part(a->name), last_part(b->name));
 }
 
+static gboolean
+is_unused(const VmfVmstateField *field)
+{
+    return same_base_name(field->name, UNUSED);
+}
+
 /* Is this optional field of the destination one that the numbered one of a stream comes behind? */
 static gboolean
 is_skipped(const Side *destination, const VmfVmstateField *s, const VmfVmstateField *d)
@@ -252,12 +258,12 @@ compare_unused(Check *check, Side *source, Side *destination)
 {
     const VmfVmstateField *s = peek(source);
     const VmfVmstateField *d = peek(destination);
-    gboolean dropped = strcmp(d->name, UNUSED) == 0;
+    gboolean dropped = is_unused(d);
     Side *many = dropped ? source : destination;
     Side *other = dropped ? destination : source;
     uint64_t left = dropped ? d->size : s->size;
 
-    if (!dropped && strcmp(s->name, UNUSED) != 0)
+    if (!dropped && !is_unused(s))
         return FALSE;
     other->at++;
     for (gboolean first = TRUE; left > 0 && peek(many); first = FALSE) {
@@ -326,13 +332,13 @@ align(Check *check, Side *source, Side *destination)
         destination->at++;
         find(check, s->size == d->size && s->size > 0 ? VMF_COMPAT_LOSES : VMF_COMPAT_FAILS,
              s->name, "comes where the destination has %s", d->name);
-    } else if (s_later) {
+    } else if (s_later && !is_unused(s)) {
         destination->at++;
         missing(check, d);
-    } else if (d_later && strcmp(d->name, UNUSED) != 0) {
+    } else if (d_later && !is_unused(d)) {
         source->at++;
         surplus(check, s);
-    } else if (d->optional && s->size != d->size) {
+    } else if (d->optional && s->size != d->size && !is_unused(s)) {
         destination->at++;
     } else {
         compare_strangers(check, source, destination);
@@ -437,8 +443,8 @@ compare_states(Check *check, const VmfVmstate *source, const VmfVmstate *destina
 }
 
 /*
- * A section of the stream is found by the name of its state, not by QEMU's name for the type,
- * which may change between releases.
+ * A dump knows devices by their type, a stream by the name of their state; types that share a
+ * state have it alike.
  */
 static const VmfVmstateDevice *
 counterpart(const VmfVmstateSet *source, const VmfVmstateDevice *device,
@@ -448,7 +454,7 @@ counterpart(const VmfVmstateSet *source, const VmfVmstateDevice *device,
 
     if (!source->sent)
         other = g_hash_table_lookup(destination->by_name, device->name);
-    if (!other && device->state)
+    else if (device->state)
         other = g_hash_table_lookup(destination->by_state, device->state->name);
     return other && other->state ? other : NULL;
 }

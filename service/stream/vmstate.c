@@ -216,7 +216,7 @@ static gboolean
 has_fixed_size(const char *type)
 {
     return g_str_has_prefix(type, "uint") || g_str_has_prefix(type, "int") ||
-           strcmp(type, "bool") == 0;
+           strcmp(type, "bool") == 0 || strcmp(type, "unused_buffer") == 0;
 }
 
 static VmfVmstate *
