@@ -20,6 +20,7 @@
 struct VmfDaemon {
     VmfConfig *config;
     VmfLibvirt *libvirt;
+    VmfOwner *owner;
     VmfTicketBook *tickets;
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
@@ -50,6 +51,12 @@ VmfTicketBook *
 vmf_daemon_get_tickets(VmfDaemon *self)
 {
     return self->tickets;
+}
+
+VmfOwner *
+vmf_daemon_get_owner(VmfDaemon *self)
+{
+    return self->owner;
 }
 
 VmfPeer *
@@ -245,6 +252,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     if (!self->config || !vmf_daemon_make_directories(self, error))
         return NULL;
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri);
+    self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
@@ -266,6 +274,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_clear_pointer(&self->port, vmf_port_free);
     if (self->libvirt)
         vmf_libvirt_stop(self->libvirt);
+    g_clear_pointer(&self->owner, vmf_owner_free);
     g_clear_object(&self->manager);
     g_clear_object(&self->objects);
     g_clear_object(&self->bus);

@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/libvirt.h"
 #include "daemon/migration.h"
+#include "daemon/owner.h"
 #include "link/ticket.h"
 
 typedef struct VmfDaemon VmfDaemon;
@@ -35,6 +36,7 @@ int vmf_daemon_run(VmfDaemon *daemon);
 const VmfConfig *vmf_daemon_get_config(VmfDaemon *daemon);
 VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
 VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
+VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */
 VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);

@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "daemon/guest.h"
 
 struct VmfDoorway {
     char *id;
@@ -94,18 +93,15 @@ vmf_doorway_bind(VmfDoorway *self, guint gid, GError **error)
 }
 
 VmfDoorway *
-vmf_doorway_open(const char *path, VmfPump *pump, const char *id, const char *libvirt_uri,
-                 GError **error)
+vmf_doorway_open(const char *path, VmfPump *pump, const char *id, VmfOwner *owner, GError **error)
 {
     VmfDoorway *self = g_atomic_rc_box_new0(VmfDoorway);
-    g_autoptr(virConnect) connection = vmf_libvirt_open(libvirt_uri, error);
     guint gid = 0;
 
     self->id = g_strdup(id);
     self->path = g_strdup(path);
     self->pump = g_object_ref(pump);
-    if (!connection || !vmf_guest_get_owner(connection, &self->uid, &gid, error) ||
-        !vmf_doorway_bind(self, gid, error)) {
+    if (!vmf_owner_get(owner, &self->uid, &gid, error) || !vmf_doorway_bind(self, gid, error)) {
         vmf_doorway_unref(self);
         return NULL;
     }

@@ -8,13 +8,14 @@
  */
 #pragma once
 
+#include "daemon/owner.h"
 #include "daemon/pump-process.h"
 
 typedef struct VmfDoorway VmfDoorway;
 
 /* `id`: of the migration, for the log. */
-VmfDoorway *vmf_doorway_open(const char *path, VmfPump *pump, const char *id,
-                             const char *libvirt_uri, GError **error);
+VmfDoorway *vmf_doorway_open(const char *path, VmfPump *pump, const char *id, VmfOwner *owner,
+                             GError **error);
 
 /* Removes the socket; connections that were taken stay. */
 void vmf_doorway_close(VmfDoorway *doorway);

@@ -82,16 +82,19 @@ vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid, GError **
     guest->uuid = g_steal_pointer(&parsed->uuid);
     guest->memory = parsed->memory;
     guest->writable_disk = parsed->writable_disk;
-    (void)virConnectGetVersion(connection, &guest->qemu_version);
     if (!vmf_guest_read_state(domain, guest, error))
         return NULL;
     return g_steal_pointer(&guest);
 }
 
 gboolean
-vmf_guest_check_safe(const VmfGuest *guest, gboolean has_run, GError **error)
+vmf_guest_check_safe(virConnectPtr connection, const VmfGuest *guest, gboolean has_run,
+                     GError **error)
 {
-    if (!guest->paused || !guest->writable_disk || has_run || guest->qemu_version >= VMF_QEMU_10_0)
+    gulong version = 0;
+
+    if (!guest->paused || !guest->writable_disk || has_run ||
+        (virConnectGetVersion(connection, &version) == 0 && version >= VMF_QEMU_10_0))
         return TRUE;
     g_set_error(error, VMF_ERROR, VMF_ERROR_DOMAIN_UNSAFE,
                 "guest '%s' is paused and was not seen running since it came to this host: its "
@@ -124,19 +127,4 @@ vmf_guest_check_absent(virConnectPtr connection, const char *name, const char *u
     else
         return TRUE;
     return FALSE;
-}
-
-gboolean
-vmf_guest_get_owner(virConnectPtr connection, guint *ret_uid, guint *ret_gid, GError **error)
-{
-    char *xml = virConnectGetCapabilities(connection);
-    gboolean done;
-
-    if (!xml) {
-        vmf_libvirt_set_error(error, VMF_ERROR_LIBVIRT_FAILED, "reading libvirt's capabilities");
-        return FALSE;
-    }
-    done = vmf_capabilities_xml_get_owner(xml, ret_uid, ret_gid, error);
-    free(xml); /* libvirt's own allocation */
-    return done;
 }

@@ -12,7 +12,6 @@ typedef struct {
     guint64 memory; /* bytes */
     gboolean paused;
     gboolean writable_disk;
-    gulong qemu_version; /* 7002000 for 7.2.0; of the host's default emulator */
 } VmfGuest;
 
 void vmf_guest_free(VmfGuest *guest);
@@ -30,13 +29,10 @@ VmfGuest *vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid,
  * Whether moving it now would lose it: QEMU before 10.0 aborts when a paused guest whose disks were
  * never activated after it arrived here is migrated again. `has_run`: it was seen running.
  */
-gboolean vmf_guest_check_safe(const VmfGuest *guest, gboolean has_run, GError **error);
+gboolean vmf_guest_check_safe(virConnectPtr connection, const VmfGuest *guest, gboolean has_run,
+                              GError **error);
 
 /* The destination: no live guest of that UUID, no other guest of that name. Error: DOMAIN_EXISTS.
  */
 gboolean vmf_guest_check_absent(virConnectPtr connection, const char *name, const char *uuid,
                                 GError **error);
-
-/* User and group that this host's QEMU runs as. */
-gboolean vmf_guest_get_owner(virConnectPtr connection, guint *ret_uid, guint *ret_gid,
-                             GError **error);

@@ -370,7 +370,7 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
     if (connection &&
         vmf_guest_check_absent(connection, vmf_migration_get_domain(self->migration),
                                vmf_migration_get_uuid(self->migration), &error) &&
-        vmf_guest_get_owner(connection, &uid, &gid, &error) &&
+        vmf_owner_get(vmf_daemon_get_owner(self->daemon), &uid, &gid, &error) &&
         vmf_incoming_check_host(config, self->host, &error) &&
         vmf_incoming_make_directory(self->path, uid, gid, &error)) {
         (void)g_unlink(self->path);

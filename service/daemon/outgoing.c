@@ -330,7 +330,7 @@ vmf_outgoing_thread(gpointer data)
 
     if (vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error)) {
         self->doorway = vmf_doorway_open(self->path, self->pump, vmf_outgoing_id(self),
-                                         vmf_daemon_get_config(self->daemon)->libvirt_uri, &error);
+                                         vmf_daemon_get_owner(self->daemon), &error);
         if (self->doorway)
             vmf_outgoing_migrate(self, &error);
     }
