@@ -234,11 +234,15 @@ vmf_tls_seal(VmfTls *tls, const uint8_t *data, gsize length, GError **error)
 VmfTlsStatus
 vmf_tls_open(VmfTls *tls, uint8_t *to, gsize size, gsize *ret, GError **error)
 {
+    gsize before;
     ssize_t n;
 
+    /* a record without data (a key update) was taken, too, and more may be there behind it */
     do {
+        before = tls->in->start;
         n = gnutls_record_recv(tls->session, to, size);
-    } while (n == GNUTLS_E_INTERRUPTED);
+    } while (n == GNUTLS_E_INTERRUPTED ||
+             (n == GNUTLS_E_AGAIN && tls->in->start > before && tls->in->end > tls->in->start));
     if (n == GNUTLS_E_AGAIN)
         return VMF_TLS_MORE;
     if (n == 0)

@@ -347,6 +347,15 @@ vmf_pump_bus_new(int listener, VmfPumpBusDone done, gpointer data)
 }
 
 void
+vmf_pump_bus_terminate(VmfPumpBus *bus)
+{
+    g_autoptr(GError) error =
+        g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "the pump was terminated by a signal");
+
+    vmf_pump_stop(bus->pump, error);
+}
+
+void
 vmf_pump_bus_free(VmfPumpBus *bus)
 {
     g_cancellable_cancel(bus->cancellable);

@@ -22,6 +22,9 @@ typedef void (*VmfPumpBusDone)(gpointer data, gboolean clean);
 /* `listener`: a listening unix socket; taken. Makes the pump. */
 VmfPumpBus *vmf_pump_bus_new(int listener, VmfPumpBusDone done, gpointer data);
 
+/* As Stop: somebody ended the process. `done` follows. */
+void vmf_pump_bus_terminate(VmfPumpBus *bus);
+
 /* Not from inside `done`. */
 void vmf_pump_bus_free(VmfPumpBus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPumpBus, vmf_pump_bus_free)

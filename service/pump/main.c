@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vmferry-pump: arguments, confinement, and the main loop. */
 #include <gio/gio.h>
+#include <glib-unix.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -77,12 +79,22 @@ vmf_pump_done(gpointer data, gboolean clean)
 }
 
 static gboolean
+vmf_pump_terminate(gpointer data)
+{
+    vmf_pump_bus_terminate(data);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean
 vmf_pump_run(int control_fd)
 {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     VmfPumpRun run = {.loop = loop};
     g_autoptr(VmfPumpBus) bus = vmf_pump_bus_new(control_fd, vmf_pump_done, &run);
 
+    g_unix_signal_add(SIGTERM, vmf_pump_terminate, bus);
+    g_unix_signal_add(SIGINT, vmf_pump_terminate, bus);
+    (void)signal(SIGPIPE, SIG_IGN); /* standard error may go away */
     g_main_loop_run(loop);
     return run.clean;
 }

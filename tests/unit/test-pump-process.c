@@ -408,6 +408,16 @@ test_stop(void **state)
 }
 
 static void
+test_terminated(void **state)
+{
+    Process *process = process_new();
+
+    g_subprocess_send_signal(process->process, SIGTERM);
+    assert_exit(process, "org.vmferry1.Error.Cancelled", 1);
+    process_free(process);
+}
+
+static void
 test_errors_have_names(void **state)
 {
     Process *process = process_new();
@@ -499,6 +509,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_daemons_come_and_go),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_terminated),
         cmocka_unit_test(test_errors_have_names),
         cmocka_unit_test(test_strangers_are_refused),
         cmocka_unit_test(test_too_many_daemons),
