@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/timer.h"
 #include "base/watch.h"
 #include "link/proof.h"
 #include "link/tls.h"
@@ -67,7 +68,7 @@ vmf_wire_report(gpointer data)
 {
     VmfWire *wire = data;
 
-    g_clear_pointer(&wire->report, g_source_unref);
+    vmf_timer_clear(&wire->report);
     wire->events->broken(wire->owner, wire->error); /* may free the wire */
     return G_SOURCE_REMOVE;
 }
@@ -76,8 +77,6 @@ vmf_wire_report(gpointer data)
 static void
 vmf_wire_break(VmfWire *wire, GError *error)
 {
-    g_autoptr(GMainContext) context = NULL;
-
     if (wire->error) {
         g_error_free(error);
         return;
@@ -86,11 +85,7 @@ vmf_wire_break(VmfWire *wire, GError *error)
     vmf_watch_want(wire->watch, 0);
     vmf_slice_queue_clear(&wire->urgent);
     vmf_slice_queue_clear(&wire->queue);
-    context = g_main_context_ref_thread_default();
-    wire->report = g_idle_source_new();
-    g_source_set_priority(wire->report, G_PRIORITY_DEFAULT);
-    g_source_set_callback(wire->report, vmf_wire_report, wire, NULL);
-    g_source_attach(wire->report, context);
+    wire->report = vmf_timer_new(0, vmf_wire_report, wire);
 }
 
 static GError *
@@ -368,7 +363,9 @@ vmf_wire_open(VmfWire *wire)
 static void
 vmf_wire_receive_sealed(VmfWire *wire)
 {
-    wire->in.end += vmf_wire_read(wire, wire->in.data + wire->in.end, vmf_buffer_room(&wire->in));
+    gsize room = vmf_buffer_room(&wire->in);
+
+    wire->in.end += vmf_wire_read(wire, wire->in.data + wire->in.end, room);
     if (!wire->secured && !wire->error)
         vmf_wire_handshake(wire);
     while (!wire->freed && wire->secured && !wire->error && vmf_wire_open(wire))
@@ -481,10 +478,7 @@ vmf_wire_free(VmfWire *wire)
     wire->freed = TRUE;
     vmf_watch_free(wire->watch);
     close(wire->fd);
-    if (wire->report) {
-        g_source_destroy(wire->report);
-        g_source_unref(wire->report);
-    }
+    vmf_timer_clear(&wire->report);
     vmf_wire_unref(wire);
 }
 
