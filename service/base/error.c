@@ -63,20 +63,52 @@ vmf_error_from_name(const char *name)
     return VMF_ERROR_FAILED;
 }
 
+static VmfError
+vmf_error_translate(const GError *error)
+{
+    const struct {
+        GIOErrorEnum from;
+        VmfError to;
+    } codes[] = {
+        {G_IO_ERROR_CANCELLED, VMF_ERROR_CANCELLED},
+        {G_IO_ERROR_TIMED_OUT, VMF_ERROR_TIMED_OUT},
+        {G_IO_ERROR_CLOSED, VMF_ERROR_LINK_BROKEN},
+        {G_IO_ERROR_CONNECTION_CLOSED, VMF_ERROR_LINK_BROKEN},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(codes); i++)
+        if (g_error_matches(error, G_IO_ERROR, codes[i].from))
+            return codes[i].to;
+    return VMF_ERROR_FAILED;
+}
+
 GError *
 vmf_error_normalize(GError *error)
 {
     GError *plain;
 
-    if (g_dbus_error_is_remote_error(error))
+    if (g_dbus_error_is_remote_error(error)) {
+        g_autofree char *said = NULL;
+
         g_dbus_error_strip_remote_error(error);
+        said = g_steal_pointer(&error->message);
+        error->message = vmf_text_clean(said);
+    }
     if (error->domain == VMF_ERROR)
         return error;
-    plain = g_error_new_literal(VMF_ERROR, VMF_ERROR_FAILED, error->message);
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        plain->code = VMF_ERROR_CANCELLED;
-    else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-        plain->code = VMF_ERROR_TIMED_OUT;
+    plain = g_error_new_literal(VMF_ERROR, (int)vmf_error_translate(error), error->message);
     g_error_free(error);
     return plain;
+}
+
+char *
+vmf_text_clean(const char *text)
+{
+    g_autofree char *cut = g_strndup(text, 1000);
+    char *clean = g_utf8_make_valid(cut, -1);
+
+    for (char *c = clean; *c; c = g_utf8_next_char(c))
+        if (g_ascii_iscntrl(*c))
+            *c = ' ';
+    return clean;
 }

@@ -59,6 +59,13 @@ VmfError vmf_error_from_name(const char *name);
 
 /*
  * What a bus client should see of any GError: a VMF_ERROR as it is, with the D-Bus decoration of a
- * remote error removed; others as VMF_ERROR_FAILED with their message. Takes `error`.
+ * remote error removed and its message cleaned; a connection that ended as VMF_ERROR_LINK_BROKEN;
+ * others as VMF_ERROR_FAILED with their message. Takes `error`.
  */
 GError *vmf_error_normalize(GError *error);
+
+/*
+ * Text from another host, fit for a log line and a terminal: at most 1000 bytes, and a space for
+ * each control character. The caller's.
+ */
+char *vmf_text_clean(const char *text);

@@ -68,6 +68,7 @@ static gboolean
 vmf_link_on_hello(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, GVariant *offer,
                   VmfLinkService *service)
 {
+    g_autofree char *clean = NULL;
     const char *version = "";
     GVariantDict answer;
 
@@ -76,12 +77,33 @@ vmf_link_on_hello(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, GVari
     g_variant_lookup(offer, "version", "&s", &version);
     if (strlen(version) > 64)
         return vmf_link_service_refuse(invocation, VMF_ERROR_PROTOCOL, "version is too long");
-    vmf_peer_set_version(service->peer, version);
+    clean = vmf_text_clean(version);
+    vmf_peer_set_version(service->peer, clean);
     service->greeted = TRUE;
     g_variant_dict_init(&answer, NULL);
     g_variant_dict_insert(&answer, "version", "s", VMF_VERSION);
     vmf_bus_link_complete_hello(skeleton, invocation, g_variant_dict_end(&answer));
     return TRUE;
+}
+
+/* As libvirt names guests; nothing that a log or a terminal could trip over. */
+static gboolean
+vmf_guest_name_is_valid(const char *name)
+{
+    if (!name || !*name || strlen(name) > VMF_GUEST_NAME_MAX || strchr(name, '/'))
+        return FALSE;
+    for (; *name; name++)
+        if (g_ascii_iscntrl(*name))
+            return FALSE;
+    return TRUE;
+}
+
+/* Canonical, because guests are told apart by it. */
+static gboolean
+vmf_guest_uuid_is_valid(const char *uuid)
+{
+    return uuid && g_uuid_string_is_valid(uuid) &&
+           strspn(uuid, "0123456789abcdef-") == strlen(uuid);
 }
 
 /* What a peer says of the guest, or FALSE with the invocation answered. */
@@ -96,10 +118,9 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
     g_variant_lookup(guest, "unencrypted", "b", &request->unencrypted);
     if (!vmf_migration_id_is_valid(request->id))
         problem = "the migration's id is not valid";
-    else if (!request->name || !*request->name || strlen(request->name) > VMF_GUEST_NAME_MAX ||
-             strchr(request->name, '/'))
+    else if (!vmf_guest_name_is_valid(request->name))
         problem = "the guest's name is missing or not valid";
-    else if (!request->uuid || !g_uuid_string_is_valid(request->uuid))
+    else if (!vmf_guest_uuid_is_valid(request->uuid))
         problem = "the guest's UUID is missing or not valid";
     else if (!request->host || !vmf_peer_name_is_valid(request->host))
         problem = "the name of the destination is missing or not valid";
@@ -134,13 +155,14 @@ vmf_link_on_finish(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, cons
                    const char *name, const char *message, VmfLinkService *service)
 {
     VmfIncoming *incoming = vmf_daemon_find_incoming(service->daemon, id);
+    g_autofree char *clean = vmf_text_clean(message);
 
     if (!vmf_link_service_check_greeted(service, invocation))
         return TRUE;
     if (!incoming || vmf_incoming_get_peer(incoming) != service->peer)
         return vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
                                        "no migration with that id comes from this host");
-    vmf_incoming_finish(incoming, name, message, skeleton, invocation);
+    vmf_incoming_finish(incoming, name, clean, skeleton, invocation);
     return TRUE;
 }
 

@@ -97,6 +97,7 @@ vmf_peer_hello(VmfPeer *self, GDBusConnection *link, const VmfIdentity *identity
     g_autoptr(GVariant) answer = NULL;
     g_autoptr(GVariant) body = NULL;
     g_autoptr(GError) problem = NULL;
+    g_autofree char *clean = NULL;
     GVariantDict offer;
     const char *version = "";
 
@@ -114,7 +115,8 @@ vmf_peer_hello(VmfPeer *self, GDBusConnection *link, const VmfIdentity *identity
     }
     body = g_variant_get_child_value(answer, 0);
     g_variant_lookup(body, "version", "&s", &version);
-    vmf_peer_set_version(self, version);
+    clean = vmf_text_clean(version);
+    vmf_peer_set_version(self, clean);
     return TRUE;
 }
 

@@ -2,6 +2,7 @@
 #include "cmocka-all.h"
 
 #include <gio/gio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -55,6 +56,54 @@ test_normalize(void **state)
     assert_true(g_error_matches(cancelled, VMF_ERROR, VMF_ERROR_CANCELLED));
 }
 
+static void
+test_normalize_ends_of_connections(void **state)
+{
+    const struct {
+        GIOErrorEnum from;
+        VmfError to;
+    } cases[] = {{G_IO_ERROR_TIMED_OUT, VMF_ERROR_TIMED_OUT},
+                 {G_IO_ERROR_CLOSED, VMF_ERROR_LINK_BROKEN},
+                 {G_IO_ERROR_CONNECTION_CLOSED, VMF_ERROR_LINK_BROKEN},
+                 {G_IO_ERROR_NOT_FOUND, VMF_ERROR_FAILED}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error =
+            vmf_error_normalize(g_error_new_literal(G_IO_ERROR, (int)cases[i].from, "what"));
+
+        assert_true(g_error_matches(error, VMF_ERROR, (int)cases[i].to));
+    }
+}
+
+static void
+test_remote_text_is_cleaned(void **state)
+{
+    g_autofree char *plain = vmf_text_clean("caf\xc3\xa9 is open");
+    g_autofree char *lines = vmf_text_clean("a\nvmferryd: b\t\x1b[2Jc\x7f");
+    g_autofree char *novel = g_strnfill(5000, 'x');
+    g_autofree char *cut = vmf_text_clean(novel);
+    g_autoptr(GError) remote = vmf_error_normalize(
+        g_dbus_error_new_for_dbus_error("org.vmferry1.Error.DomainExists", "one\ntwo"));
+
+    assert_string_equal(plain, "caf\xc3\xa9 is open");
+    assert_string_equal(lines, "a vmferryd: b  [2Jc ");
+    assert_int_equal(strlen(cut), 1000);
+    assert_string_equal(remote->message, "one two");
+}
+
+/* The cut may fall into a character. */
+static void
+test_cut_text_is_still_text(void **state)
+{
+    g_autoptr(GString) text = g_string_new("x");
+    g_autofree char *cut = NULL;
+
+    for (int i = 0; i < 1000; i++)
+        g_string_append(text, "\xc3\xa9");
+    cut = vmf_text_clean(text->str);
+    assert_true(g_utf8_validate(cut, -1, NULL));
+}
+
 int
 main(void)
 {
@@ -62,6 +111,9 @@ main(void)
         cmocka_unit_test(test_names_are_distinct),
         cmocka_unit_test(test_gdbus_maps_both_ways),
         cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_normalize_ends_of_connections),
+        cmocka_unit_test(test_remote_text_is_cleaned),
+        cmocka_unit_test(test_cut_text_is_still_text),
     };
 
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
