@@ -8,6 +8,7 @@
 #include "base/watch.h"
 
 #define IOVECS 16
+#define SEND_BUFFER (1024 * 1024) /* bytes; the kernel gives what its limit allows */
 
 struct VmfOutlet {
     int fd; /* -1: not there yet */
@@ -113,9 +114,25 @@ vmf_outlet_ready(GIOCondition condition, gpointer data)
     vmf_outlet_flush(data);
 }
 
+/*
+ * A reader that wakes up and finds little goes back to sleep: on a busy machine, a larger buffer
+ * halves how often. (TCP finds its own size, and would stop to do so.)
+ */
+static void
+vmf_outlet_tune(int fd)
+{
+    const int size = SEND_BUFFER;
+    int domain = 0;
+    socklen_t length = sizeof domain;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 void
 vmf_outlet_attach(VmfOutlet *outlet, int fd)
 {
+    vmf_outlet_tune(fd);
     outlet->fd = fd;
     outlet->watch = vmf_watch_new(fd, vmf_outlet_ready, outlet);
     vmf_outlet_flush(outlet);
