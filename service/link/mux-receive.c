@@ -66,8 +66,9 @@ vmf_mux_expect(VmfMux *mux, const VmfFrame *frame, GError **error)
         (void)REFUSE(error, "bytes for channel %u, which was not opened", frame->header.channel);
         return NULL;
     }
-    if (channel->end_received) {
-        (void)REFUSE(error, "bytes for channel %u after its END", channel->id);
+    if (channel->end_received || (channel->over && !channel->reset)) {
+        (void)REFUSE(error, "bytes for channel %u after its %s", channel->id,
+                     channel->end_received ? "END" : "RESET");
         return NULL;
     }
     if (!channel->reset && frame->header.sequence != channel->received) {

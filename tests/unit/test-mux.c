@@ -657,6 +657,16 @@ test_data_after_end(void **state)
 }
 
 static void
+test_data_after_the_peers_reset(void **state)
+{
+    Fixture *f = destination_new();
+
+    say_reason(f, VMF_FRAME_RESET, 1, 1, "x");
+    say_data(f, 1, 0, 1, 0);
+    assert_refused(f, VMF_ERROR_PROTOCOL, "after its RESET");
+}
+
+static void
 test_end_in_the_wrong_place(void **state)
 {
     Fixture *f = destination_new();
@@ -773,6 +783,7 @@ main(void)
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_over_credit),
         cmocka_unit_test(test_data_after_end),
+        cmocka_unit_test(test_data_after_the_peers_reset),
         cmocka_unit_test(test_end_in_the_wrong_place),
         cmocka_unit_test(test_unopened_channels),
         cmocka_unit_test(test_opens_out_of_order),
