@@ -47,8 +47,9 @@ struct VmfMux {
 
     VmfFlow *flow;
     gboolean room_grew;
-    gboolean ack_waits; /* the timer is set */
-    GSource *ack_timer; /* acknowledges what was not important enough to be at once */
+    gboolean ack_waits;   /* the timer is set */
+    gboolean ack_blocked; /* the other side does not take what it asked for */
+    GSource *ack_timer;   /* acknowledges what was not important enough to be at once */
     GSource *ping_timer;
     gint64 ping_tick; /* when it should fire */
 };
@@ -68,6 +69,9 @@ void vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel);
 
 /* Sooner or later. */
 void vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel);
+
+/* So many answers wait for the other side to take them that no more are queued. */
+gboolean vmf_mux_is_choked(const VmfMux *mux);
 
 /* The other side broke the protocol: tells it and the owner. */
 void vmf_mux_refuse(VmfMux *mux, const GError *error);

@@ -199,6 +199,8 @@ vmf_mux_on_ping(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError
 {
     const VmfFrameHeader pong = {.type = VMF_FRAME_PONG, .sequence = frame->header.sequence};
 
+    if (vmf_mux_is_choked(mux))
+        return REFUSE(error, "many PINGs whose answers were not taken; expected one at a time");
     vmf_mux_send_small(mux, &pong, NULL, TRUE);
     return TRUE;
 }

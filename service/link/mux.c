@@ -7,6 +7,7 @@
 
 #define ACK_STEP (512 * 1024)              /* bytes delivered that are worth an ACK at once */
 #define ACK_DELAY 5000                     /* µs that one may wait otherwise */
+#define URGENT_MAX (64 * 1024)             /* bytes of answers that the other side has not taken */
 #define SEND_MIN (64 * 1024)               /* less is not worth a frame */
 #define PING_INTERVAL (5 * G_USEC_PER_SEC) /* µs of silence */
 #define SILENCE_MAX (30 * G_USEC_PER_SEC)  /* µs */
@@ -110,8 +111,14 @@ vmf_mux_grant(VmfMux *mux, const VmfMuxChannel *channel)
     return MAX(channel->granted, channel->delivered + MAX(MIN(share, free), VMF_CREDIT_INITIAL));
 }
 
-void
-vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel)
+gboolean
+vmf_mux_is_choked(const VmfMux *mux)
+{
+    return mux->wire && vmf_wire_waiting_urgent(mux->wire) >= URGENT_MAX;
+}
+
+static void
+vmf_mux_send_ack(VmfMux *mux, VmfMuxChannel *channel)
 {
     guint64 granted = channel->over ? channel->granted : vmf_mux_grant(mux, channel);
     const VmfAck ack = {.credit = granted, .arrived = mux->arrived};
@@ -133,6 +140,15 @@ vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel)
 }
 
 void
+vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel)
+{
+    if (vmf_mux_is_choked(mux))
+        channel->ack_due = mux->ack_blocked = TRUE;
+    else
+        vmf_mux_send_ack(mux, channel);
+}
+
+void
 vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel)
 {
     if (channel->delivered - channel->told >= ACK_STEP) {
@@ -146,6 +162,14 @@ vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel)
     }
 }
 
+static void
+vmf_mux_acknowledge_due(VmfMux *mux)
+{
+    for (guint id = 1; id <= mux->channels->len; id++)
+        if (vmf_mux_channel(mux, id)->ack_due)
+            vmf_mux_acknowledge(mux, vmf_mux_channel(mux, id));
+}
+
 static gboolean
 vmf_mux_ack_waiting(gpointer data)
 {
@@ -153,9 +177,7 @@ vmf_mux_ack_waiting(gpointer data)
 
     mux->ack_waits = FALSE;
     g_source_set_ready_time(mux->ack_timer, -1);
-    for (guint id = 1; id <= mux->channels->len; id++)
-        if (vmf_mux_channel(mux, id)->ack_due)
-            vmf_mux_acknowledge(mux, vmf_mux_channel(mux, id));
+    vmf_mux_acknowledge_due(mux);
     return G_SOURCE_CONTINUE;
 }
 
@@ -235,6 +257,10 @@ vmf_mux_on_drained(gpointer owner)
 {
     VmfMux *mux = owner;
 
+    if (mux->ack_blocked) {
+        mux->ack_blocked = FALSE;
+        vmf_mux_acknowledge_due(mux);
+    }
     if (vmf_mux_is_ready(mux))
         mux->events->room(mux->owner);
 }

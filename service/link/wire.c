@@ -123,6 +123,12 @@ vmf_wire_waiting(const VmfWire *wire)
     return wire->queue.bytes + wire->urgent.bytes + (wire->out.end - wire->out.start);
 }
 
+gsize
+vmf_wire_waiting_urgent(const VmfWire *wire)
+{
+    return wire->urgent.bytes;
+}
+
 /* What goes next, but for what was sealed already. */
 static VmfSliceQueue *
 vmf_wire_next_queue(VmfWire *wire)

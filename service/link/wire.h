@@ -55,8 +55,9 @@ void vmf_wire_send_urgent(VmfWire *wire, VmfSlice frame);
 /* Nothing more is sent: half-closes after what is queued. What comes is still received. */
 void vmf_wire_finish(VmfWire *wire);
 
-/* Bytes that the socket has not taken yet. */
+/* Bytes that the socket has not taken yet; in urgent frames. */
 gsize vmf_wire_waiting(const VmfWire *wire);
+gsize vmf_wire_waiting_urgent(const VmfWire *wire);
 
 /* Bytes written to and read from the socket. */
 guint64 vmf_wire_bytes_out(const VmfWire *wire);

@@ -5,8 +5,10 @@
  */
 #include "cmocka-all.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -30,6 +32,7 @@ typedef struct {
 
     /* the peer */
     VmfWire *peer;
+    int peer_fd, raw; /* its socket; a copy of it, to write to and not to read */
     gboolean peer_secured, peer_cut;
     VmfFrameParser parser;
     guint counts[VMF_FRAME_BYE + 1];
@@ -299,6 +302,7 @@ fixture_new(VmfSide side)
     f->mux = vmf_mux_new(side, f->pool, &mux_events, f);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_true(vmf_mux_attach(f->mux, &(VmfWireSetup){fds[0], FALSE, FALSE, secret}, NULL));
+    f->peer_fd = fds[1];
     f->peer =
         vmf_wire_new(&(VmfWireSetup){fds[1], TRUE, FALSE, secret}, f->pool, &peer_events, f, NULL);
     run_until(f->peer_secured && f->counts[VMF_FRAME_HELLO] == 1);
@@ -336,6 +340,8 @@ fixture_free(Fixture *f)
 {
     vmf_mux_free(f->mux);
     g_clear_pointer(&f->peer, vmf_wire_free);
+    if (f->raw > 0)
+        close(f->raw);
     g_clear_error(&f->reset);
     g_clear_error(&f->broken);
     g_clear_error(&f->bye);
@@ -750,6 +756,61 @@ test_frames_after_bye(void **state)
     assert_refused(f, VMF_ERROR_PROTOCOL, "after BYE");
 }
 
+/* From here on the peer speaks, but does not listen. */
+static void
+go_deaf(Fixture *f)
+{
+    f->raw = fcntl(f->peer_fd, F_DUPFD_CLOEXEC, 3);
+    assert_true(f->raw > 0);
+    g_clear_pointer(&f->peer, vmf_wire_free);
+}
+
+/* Says one frame again and again, until it was refused or said often enough. */
+static void
+say_deaf(Fixture *f, const void *frame, gsize length, guint n)
+{
+    for (guint i = 0; i < n && !f->broken;) {
+        if (send(f->raw, frame, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length)
+            i++;
+        else
+            g_main_context_iteration(NULL, FALSE);
+        assert_true(vmf_chunk_pool_held(f->pool) < 1024 * 1024);
+    }
+}
+
+/* Whoever asks and asks and never listens must not fill our memory with answers. */
+static void
+test_answers_are_bounded(void **state)
+{
+    const VmfFrameHeader ping = {.type = VMF_FRAME_PING, .sequence = 1};
+    uint8_t bytes[VMF_FRAME_HEADER_SIZE + 1] = {0};
+    Fixture *f = destination_new();
+
+    go_deaf(f);
+    vmf_frame_header_encode(&ping, bytes);
+    say_deaf(f, bytes, VMF_FRAME_HEADER_SIZE, 200000);
+    assert_non_null(f->broken);
+    if (!strstr(f->broken->message, "many PINGs"))
+        fail_msg("%s", f->broken->message);
+    fixture_free(f);
+
+    f = destination_new();
+    go_deaf(f);
+    for (guint i = 0; i < 50000; i++) { /* single bytes, each to be acknowledged at once */
+        const VmfFrameHeader data = {.type = VMF_FRAME_DATA,
+                                     .flags = VMF_FRAME_FLAG_ACK_NOW,
+                                     .channel = 1,
+                                     .length = 1,
+                                     .sequence = i};
+
+        vmf_frame_header_encode(&data, bytes);
+        say_deaf(f, bytes, sizeof bytes, 1);
+    }
+    run_until(f->bytes == 50000);
+    assert_null(f->broken);
+    fixture_free(f);
+}
+
 static void
 test_reset_without_reason(void **state)
 {
@@ -790,6 +851,7 @@ main(void)
         cmocka_unit_test(test_lying_acks),
         cmocka_unit_test(test_bye_too_early),
         cmocka_unit_test(test_frames_after_bye),
+        cmocka_unit_test(test_answers_are_bounded),
         cmocka_unit_test(test_reset_without_reason),
     };
 
