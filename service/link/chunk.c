@@ -6,6 +6,9 @@
 /* Enough that a burst needs no new memory, little enough to keep for nothing. */
 #define VMF_POOL_WARM 16
 
+/* Pieces shorter than this are gathered in chunks of this size. */
+#define VMF_GATHER 16384
+
 struct VmfChunkPool {
     GMutex lock;
     gatomicrefcount refs; /* the owner's and one for each chunk that is out */
@@ -137,6 +140,40 @@ vmf_slice_queue_push(VmfSliceQueue *queue, VmfSlice slice)
     queue->ring[(queue->head + queue->count) & (queue->size - 1)] = slice;
     queue->count++;
     queue->bytes += slice.length;
+}
+
+/* The last slice, if it is ours alone and `length` bytes fit behind it; else a new, empty one. */
+static VmfSlice *
+vmf_slice_queue_gather(VmfSliceQueue *queue, VmfChunkPool *pool, gsize length)
+{
+    VmfSlice *last;
+    VmfChunk *chunk;
+
+    if (queue->count > 0) {
+        last = &queue->ring[(queue->head + queue->count - 1) & (queue->size - 1)];
+        chunk = last->chunk;
+        if (g_atomic_ref_count_compare(&chunk->refs, 1) &&
+            last->data + last->length + length <= chunk->data + chunk->size)
+            return last;
+    }
+    chunk = vmf_chunk_new(pool, VMF_GATHER);
+    vmf_slice_queue_push(queue, (VmfSlice){chunk, chunk->data, 0});
+    return &queue->ring[(queue->head + queue->count - 1) & (queue->size - 1)];
+}
+
+void
+vmf_slice_queue_add(VmfSliceQueue *queue, const VmfSlice *bytes)
+{
+    VmfSlice *last;
+
+    if (bytes->length >= VMF_GATHER) {
+        vmf_slice_queue_push(queue, vmf_slice_keep(bytes));
+        return;
+    }
+    last = vmf_slice_queue_gather(queue, bytes->chunk->pool, bytes->length);
+    memcpy(last->data + last->length, bytes->data, bytes->length);
+    last->length += bytes->length;
+    queue->bytes += bytes->length;
 }
 
 const VmfSlice *

@@ -69,6 +69,12 @@ typedef struct {
 /* Takes the slice's reference. */
 void vmf_slice_queue_push(VmfSliceQueue *queue, VmfSlice slice);
 
+/*
+ * Adds the same bytes, by reference or, if they are few, as a copy behind those that are there: so
+ * that a queue of many little pieces takes no more than a small multiple of their length.
+ */
+void vmf_slice_queue_add(VmfSliceQueue *queue, const VmfSlice *bytes);
+
 /* The `n`th of the queue; valid until the next push. */
 const VmfSlice *vmf_slice_queue_peek(const VmfSliceQueue *queue, guint n);
 

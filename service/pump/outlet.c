@@ -154,7 +154,7 @@ vmf_outlet_write(VmfOutlet *outlet, const VmfSlice *bytes)
         rest.length -= written;
     }
     if (rest.length > 0 && !outlet->over) {
-        vmf_slice_queue_push(&outlet->queue, vmf_slice_keep(&rest));
+        vmf_slice_queue_add(&outlet->queue, &rest);
         if (outlet->watch)
             vmf_watch_want(outlet->watch, G_IO_OUT);
     }
