@@ -70,6 +70,10 @@ void vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel);
 /* Sooner or later. */
 void vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel);
 
+/* All that is due: when its time has come, and when the other side takes answers again. */
+gboolean vmf_mux_ack_waiting(gpointer mux);
+void vmf_mux_acknowledge_due(VmfMux *mux);
+
 /* So many answers wait for the other side to take them that no more are queued. */
 gboolean vmf_mux_is_choked(const VmfMux *mux);
 

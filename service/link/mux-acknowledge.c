@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is said about bytes that came: where they are, and how many more may come. */
+#include "link/mux-private.h"
+
+#define ACK_STEP (512 * 1024)  /* bytes delivered that are worth an ACK at once */
+#define ACK_DELAY 5000         /* µs that one may wait otherwise */
+#define URGENT_MAX (64 * 1024) /* bytes of answers that the other side has not taken */
+
+/* The offset that the channel's other side may send up to, from here on. */
+static guint64
+vmf_mux_grant(VmfMux *mux, const VmfMuxChannel *channel)
+{
+    guint64 share = VMF_CREDIT_POOL / MAX(mux->n_open, 1);
+    guint64 others = mux->outstanding - (channel->granted - channel->delivered);
+    guint64 free = others < VMF_CREDIT_POOL ? VMF_CREDIT_POOL - others : 0;
+
+    return MAX(channel->granted, channel->delivered + MAX(MIN(share, free), VMF_CREDIT_INITIAL));
+}
+
+gboolean
+vmf_mux_is_choked(const VmfMux *mux)
+{
+    return mux->wire && vmf_wire_waiting_urgent(mux->wire) >= URGENT_MAX;
+}
+
+static void
+vmf_mux_send_ack(VmfMux *mux, VmfMuxChannel *channel)
+{
+    guint64 granted = channel->over ? channel->granted : vmf_mux_grant(mux, channel);
+    const VmfAck ack = {.credit = granted, .arrived = mux->arrived};
+    const VmfFrameHeader header = {
+        .type = VMF_FRAME_ACK,
+        .channel = (uint16_t)channel->id,
+        .length = VMF_ACK_SIZE,
+        .sequence = channel->delivered + channel->end_delivered,
+    };
+    uint8_t payload[VMF_ACK_SIZE];
+
+    if (!channel->over)
+        mux->outstanding += granted - channel->granted;
+    channel->granted = granted;
+    channel->told = channel->delivered;
+    channel->ack_due = FALSE;
+    vmf_ack_encode(&ack, payload);
+    vmf_mux_send_small(mux, &header, payload, TRUE);
+}
+
+void
+vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel)
+{
+    if (vmf_mux_is_choked(mux))
+        channel->ack_due = mux->ack_blocked = TRUE;
+    else
+        vmf_mux_send_ack(mux, channel);
+}
+
+void
+vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel)
+{
+    if (channel->delivered - channel->told >= ACK_STEP) {
+        vmf_mux_acknowledge(mux, channel);
+        return;
+    }
+    channel->ack_due = TRUE;
+    if (!mux->ack_waits) {
+        mux->ack_waits = TRUE;
+        g_source_set_ready_time(mux->ack_timer, g_get_monotonic_time() + ACK_DELAY);
+    }
+}
+
+void
+vmf_mux_acknowledge_due(VmfMux *mux)
+{
+    for (guint id = 1; id <= mux->channels->len; id++)
+        if (vmf_mux_channel(mux, id)->ack_due)
+            vmf_mux_acknowledge(mux, vmf_mux_channel(mux, id));
+}
+
+gboolean
+vmf_mux_ack_waiting(gpointer data)
+{
+    VmfMux *mux = data;
+
+    mux->ack_waits = FALSE;
+    g_source_set_ready_time(mux->ack_timer, -1);
+    vmf_mux_acknowledge_due(mux);
+    return G_SOURCE_CONTINUE;
+}
