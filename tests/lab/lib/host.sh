@@ -28,11 +28,12 @@ lab_must_be_up() {
 }
 
 # host_enter HOST: sets `enter` to the words that run what follows them in the host.
-# nsenter does not pass signals on; the parent's death signal ends the command with it.
+# nsenter does not pass signals on; the parent's death signal ends the command with it. Without
+# --root the command would leave a chroot that the machine is in.
 host_enter() {
     local pid
     pid=$(host_pid "$1") || die "lab '$lab_name': $1 is not up"
-    enter=(nsenter --target "$pid" --mount --uts --ipc --net --pid --
+    enter=(nsenter --target "$pid" --mount --uts --ipc --net --pid --root --wdns=/ --
         env --unset=DBUS_SYSTEM_BUS_ADDRESS --unset=DBUS_SESSION_BUS_ADDRESS --unset=NOTIFY_SOCKET
         --unset=XDG_RUNTIME_DIR --unset=LIBVIRT_DEFAULT_URI --unset=VIRSH_DEFAULT_CONNECT_URI
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
