@@ -11,6 +11,9 @@
 
 #define VMF_HELLO_TIMEOUT 10000 /* ms */
 
+/* One in each direction is what two daemons need; the rest is for what breaks unnoticed. */
+#define VMF_PEER_LINKS_MAX 8
+
 struct _VmfPeer {
     GObject parent_instance;
 
@@ -85,6 +88,16 @@ vmf_peer_add_link(VmfPeer *self, GDBusConnection *link, gboolean dialled)
 void
 vmf_peer_take_link(VmfPeer *self, GDBusConnection *link)
 {
+    guint links;
+
+    g_mutex_lock(&self->lock);
+    links = self->links;
+    g_mutex_unlock(&self->lock);
+    if (links >= VMF_PEER_LINKS_MAX) {
+        vmf_warn(NULL, "dropped a control link from %s: it has %u already", self->config->name,
+                 links);
+        return;
+    }
     vmf_info(NULL, "%s connected", self->config->name);
     /* Lives until it closes: the service holds it. */
     vmf_peer_add_link(self, link, FALSE);

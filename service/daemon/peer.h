@@ -29,7 +29,7 @@ GDBusObjectSkeleton *vmf_peer_get_object(VmfPeer *peer);
 GDBusConnection *vmf_peer_get_link(VmfPeer *peer, GCancellable *cancellable,
                                    GSocketAddress **ret_remote, GError **error);
 
-/* The peer dialled us. */
+/* The peer dialled us; a link too many is dropped. */
 void vmf_peer_take_link(VmfPeer *peer, GDBusConnection *link);
 
 /* Its version, from Hello. Any thread. */

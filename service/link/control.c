@@ -9,6 +9,11 @@
 /* Unanswered data ends a control link after this; milliseconds. */
 #define VMF_CONTROL_USER_TIMEOUT 20000
 
+/* A peer that lost power is asked after this much silence, and then every few seconds until the
+ * timeout above is over; in seconds. */
+#define VMF_CONTROL_KEEPALIVE_IDLE 15
+#define VMF_CONTROL_KEEPALIVE_INTERVAL 5
+
 struct VmfIdentity {
     char *directory;
     GTlsDatabase *authorities;
@@ -107,6 +112,8 @@ vmf_control_tune(GSocket *socket, guint timeout)
 {
     g_socket_set_timeout(socket, timeout);
     g_socket_set_keepalive(socket, TRUE);
+    g_socket_set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, VMF_CONTROL_KEEPALIVE_IDLE, NULL);
+    g_socket_set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, VMF_CONTROL_KEEPALIVE_INTERVAL, NULL);
     /* Small messages that wait for one another: 45 ms a call without this. */
     g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
     g_socket_set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, VMF_CONTROL_USER_TIMEOUT, NULL);
