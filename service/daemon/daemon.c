@@ -17,6 +17,10 @@
 
 #define VMF_BUS_NAME "org.vmferry1"
 
+/* Finished migrations that can still be seen, whatever KeepFinished says: a peer could make more.
+ */
+#define VMF_FINISHED_MAX 256
+
 struct VmfDaemon {
     VmfConfig *config;
     VmfLibvirt *libvirt;
@@ -25,12 +29,14 @@ struct VmfDaemon {
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
     GHashTable *incoming;   /* id -> VmfIncoming, running */
+    GQueue finished;        /* VmfFinished, oldest first */
     VmfPort *port;
 
     GDBusConnection *bus;
     GDBusObjectManagerServer *objects;
     GDBusInterfaceSkeleton *manager;
     guint name_id;
+    guint forgetting; /* the timer for the oldest of `finished` */
     GMainLoop *loop;
     int status;
 };
@@ -102,43 +108,60 @@ vmf_daemon_remove_incoming(VmfDaemon *self, const char *id)
 /* ---- migrations on the bus ---- */
 
 typedef struct {
-    VmfDaemon *daemon;
-    char *id;
-} VmfForget;
+    VmfMigration *migration;
+    gint64 until; /* monotonic, µs */
+} VmfFinished;
+
+static void vmf_daemon_plan_forgetting(VmfDaemon *self);
+
+static void
+vmf_daemon_forget_oldest(VmfDaemon *self)
+{
+    g_autofree VmfFinished *finished = g_queue_pop_head(&self->finished);
+    g_autoptr(VmfMigration) migration = finished->migration;
+
+    g_dbus_object_manager_server_unexport(
+        self->objects,
+        g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));
+    g_hash_table_remove(self->migrations, vmf_migration_get_id(migration));
+}
 
 static gboolean
-vmf_daemon_forget(gpointer data)
+vmf_daemon_on_forget(gpointer data)
 {
-    VmfForget *forget = data;
-    VmfMigration *migration = vmf_daemon_find_migration(forget->daemon, forget->id);
+    VmfDaemon *self = data;
+    const VmfFinished *oldest;
 
-    if (migration) {
-        g_dbus_object_manager_server_unexport(
-            forget->daemon->objects,
-            g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));
-        g_hash_table_remove(forget->daemon->migrations, forget->id);
-    }
+    self->forgetting = 0;
+    while ((oldest = g_queue_peek_head(&self->finished)) && oldest->until <= g_get_monotonic_time())
+        vmf_daemon_forget_oldest(self);
+    vmf_daemon_plan_forgetting(self);
     return G_SOURCE_REMOVE;
 }
 
+/* All are kept for the same time, so the oldest is always the next to go. */
 static void
-vmf_forget_free(gpointer data)
+vmf_daemon_plan_forgetting(VmfDaemon *self)
 {
-    VmfForget *forget = data;
+    const VmfFinished *oldest = g_queue_peek_head(&self->finished);
+    gint64 left = oldest ? oldest->until - g_get_monotonic_time() : 0;
 
-    g_free(forget->id);
-    g_free(forget);
+    if (oldest && !self->forgetting)
+        self->forgetting =
+            g_timeout_add((guint)(MAX(left, 0) / 1000 + 1), vmf_daemon_on_forget, self);
 }
 
 static void
 vmf_daemon_on_finished(VmfMigration *migration, VmfDaemon *self)
 {
-    VmfForget *forget = g_new0(VmfForget, 1);
+    VmfFinished *finished = g_new0(VmfFinished, 1);
 
-    forget->daemon = self;
-    forget->id = g_strdup(vmf_migration_get_id(migration));
-    g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, self->config->keep_finished, vmf_daemon_forget,
-                               forget, vmf_forget_free);
+    finished->migration = g_object_ref(migration);
+    finished->until = g_get_monotonic_time() + (gint64)self->config->keep_finished * G_USEC_PER_SEC;
+    g_queue_push_tail(&self->finished, finished);
+    if (self->finished.length > VMF_FINISHED_MAX)
+        vmf_daemon_forget_oldest(self);
+    vmf_daemon_plan_forgetting(self);
 }
 
 static gboolean
@@ -271,6 +294,9 @@ void
 vmf_daemon_free(VmfDaemon *self)
 {
     g_clear_handle_id(&self->name_id, g_bus_unown_name);
+    g_clear_handle_id(&self->forgetting, g_source_remove);
+    while (self->finished.length > 0)
+        vmf_daemon_forget_oldest(self);
     g_clear_pointer(&self->port, vmf_port_free);
     if (self->libvirt)
         vmf_libvirt_stop(self->libvirt);
