@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/incoming.h"
 
-#include <gio/gunixsocketaddress.h>
 #include <glib/gstdio.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/guest.h"
 #include "daemon/link-service.h"
+#include "daemon/onward.h"
 #include "daemon/peer.h"
 #include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
@@ -18,6 +18,7 @@
 #define VMF_LINK_PATIENCE 60    /* s: from Prepare to a data link */
 #define VMF_VERDICT_PATIENCE 30 /* s: from the pump's end to the source's word */
 #define VMF_PUMP_PATIENCE 5     /* s: from the source's word to the pump's end */
+#define VMF_CANCEL_TIMEOUT 5000 /* ms: for the source to say that it heard */
 
 struct VmfIncoming {
     VmfDaemon *daemon; /* outlives it */
@@ -26,6 +27,7 @@ struct VmfIncoming {
     GDBusConnection *link;
     char *host;
     char *path; /* QEMU's socket */
+    guint uid;  /* QEMU's user */
     gboolean encrypt;
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     uint8_t ticket[VMF_TICKET_ID_SIZE];
@@ -216,56 +218,22 @@ vmf_incoming_on_statistics(VmfPump *pump, GVariant *statistics, VmfIncoming *sel
 
 /* ---- channels ---- */
 
-typedef struct {
-    VmfPump *pump;
-    guint channel;
-    char *id;
-} VmfDial;
-
-static void
-vmf_dial_done(GObject *source, GAsyncResult *result, gpointer data)
-{
-    VmfDial *dial = data;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GSocketConnection) connection =
-        g_socket_client_connect_finish(G_SOCKET_CLIENT(source), result, &error);
-
-    if (connection) {
-        vmf_pump_answer_channel(dial->pump, dial->channel,
-                                g_socket_connection_get_socket(connection));
-    } else {
-        vmf_warn(dial->id, "QEMU's socket does not answer: %s", error->message);
-        vmf_pump_refuse_channel(dial->pump, dial->channel, error->message);
-    }
-    g_object_unref(dial->pump);
-    g_free(dial->id);
-    g_free(dial);
-}
-
 static void
 vmf_incoming_on_wanted(VmfPump *pump, guint channel, const char *kind, VmfIncoming *self)
 {
-    g_autoptr(GSocketClient) client = NULL;
-    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(self->path);
-    VmfDial *dial;
-
     if (!g_str_equal(kind, "qemu")) {
         vmf_pump_refuse_channel(pump, channel, "this host takes no channel of that kind");
         return;
     }
     vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
-    dial = g_new0(VmfDial, 1);
-    dial->pump = g_object_ref(pump);
-    dial->channel = channel;
-    dial->id = g_strdup(vmf_incoming_id(self));
-    client = g_socket_client_new();
-    g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(address), NULL, vmf_dial_done, dial);
+    vmf_onward_dial(pump, channel, self->path, self->uid, vmf_incoming_id(self));
 }
 
 /* ---- the data link ---- */
 
 typedef struct {
     VmfDaemon *daemon;
+    VmfPump *pump;
     char *id;
     uint8_t ticket[VMF_TICKET_ID_SIZE];
 } VmfAttach;
@@ -277,14 +245,16 @@ vmf_incoming_attached(GObject *source, GAsyncResult *result, gpointer data)
     VmfIncoming *self = vmf_daemon_find_incoming(attach->daemon, attach->id);
     g_autoptr(GError) error = NULL;
 
-    if (self && vmf_pump_attach_link_finish(self->pump, result, &error)) {
+    if (vmf_pump_attach_link_finish(attach->pump, result, &error)) {
         vmf_ticket_book_spend(vmf_daemon_get_tickets(attach->daemon), attach->ticket);
-        vmf_incoming_set_timer(self, 0, NULL);
+        if (self && !self->decided)
+            vmf_incoming_set_timer(self, 0, NULL);
         vmf_info(attach->id, "data link is up");
-    } else if (self) {
+    } else {
         error = vmf_error_normalize(g_steal_pointer(&error));
         vmf_warn(attach->id, "a data connection was refused: %s", error->message);
     }
+    g_object_unref(attach->pump);
     g_free(attach->id);
     g_free(attach);
 }
@@ -298,6 +268,7 @@ vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const uint8_t ticket[
         return; /* still preparing: nobody can have the ticket */
     attach = g_new0(VmfAttach, 1);
     attach->daemon = self->daemon;
+    attach->pump = g_object_ref(self->pump);
     attach->id = g_strdup(vmf_incoming_id(self));
     memcpy(attach->ticket, ticket, sizeof attach->ticket);
     vmf_pump_attach_link_async(self->pump, socket, FALSE, vmf_incoming_attached, attach);
@@ -316,14 +287,43 @@ vmf_incoming_on_no_link(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* ---- Cancel on this host: the source decides ---- */
+/* ---- Cancel on this host: the source decides, if it can be asked ---- */
+
+typedef struct {
+    VmfDaemon *daemon;
+    char *id;
+} VmfCancel;
+
+static void
+vmf_incoming_cancel_told(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autofree VmfCancel *cancel = data;
+    g_autofree char *id = cancel->id;
+    VmfIncoming *self = vmf_daemon_find_incoming(cancel->daemon, id);
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer =
+        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &problem);
+
+    if (answer || !self)
+        return;
+    problem = vmf_error_normalize(g_steal_pointer(&problem));
+    vmf_warn(id, "%s cannot be asked to cancel: %s", vmf_migration_get_peer(self->migration),
+             problem->message);
+    error = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled at the destination");
+    vmf_incoming_decide(self, error);
+}
 
 static void
 vmf_incoming_on_cancel(VmfMigration *migration, VmfIncoming *self)
 {
+    VmfCancel *cancel = g_new0(VmfCancel, 1);
+
+    cancel->daemon = self->daemon;
+    cancel->id = g_strdup(vmf_incoming_id(self));
     g_dbus_connection_call(self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Cancel",
-                           g_variant_new("(s)", vmf_incoming_id(self)), NULL,
-                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+                           g_variant_new("(s)", cancel->id), NULL, G_DBUS_CALL_FLAGS_NONE,
+                           VMF_CANCEL_TIMEOUT, NULL, vmf_incoming_cancel_told, cancel);
 }
 
 /* ---- Prepare ---- */
@@ -363,16 +363,15 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
     g_autoptr(virConnect) connection = NULL;
     GError *error = NULL;
     VmfPump *pump = NULL;
-    guint uid = 0;
     guint gid = 0;
 
     connection = vmf_libvirt_open(config->libvirt_uri, &error);
     if (connection &&
         vmf_guest_check_absent(connection, vmf_migration_get_domain(self->migration),
                                vmf_migration_get_uuid(self->migration), &error) &&
-        vmf_owner_get(vmf_daemon_get_owner(self->daemon), &uid, &gid, &error) &&
+        vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
         vmf_incoming_check_host(config, self->host, &error) &&
-        vmf_incoming_make_directory(self->path, uid, gid, &error)) {
+        vmf_incoming_make_directory(self->path, self->uid, gid, &error)) {
         (void)g_unlink(self->path);
         pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
                               self->encrypt, NULL, &error);
@@ -412,7 +411,10 @@ vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
         g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
         g_signal_connect(self->pump, "channel-wanted", G_CALLBACK(vmf_incoming_on_wanted), self);
     }
-    if (self->pump && self->decided) /* the source changed its mind meanwhile */
+    if (self->pump && vmf_pump_has_ended(self->pump)) /* before its signal was connected */
+        error = g_error_new_literal(VMF_ERROR, VMF_ERROR_PUMP_FAILED,
+                                    "the destination's vmferry-pump ended at once");
+    else if (self->pump && self->decided) /* the source changed its mind meanwhile */
         error = self->verdict ? g_error_copy(self->verdict)
                               : g_error_new(VMF_ERROR, VMF_ERROR_PROTOCOL, "finished too early");
     if (error) {
