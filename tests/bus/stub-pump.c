@@ -112,6 +112,11 @@ on_attach_link(VmfBusPump *skeleton, GDBusMethodInvocation *invocation, GUnixFDL
                                                       "in no mood for a link");
         return TRUE;
     }
+    if (stub->link) {
+        g_dbus_method_invocation_return_error_literal(invocation, VMF_ERROR, VMF_ERROR_FAILED,
+                                                      "there is a link already");
+        return TRUE;
+    }
     stub->attaching = invocation;
     stub->link = g_socket_connection_factory_create_connection(socket);
     g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(stub->link)), stub->secret,

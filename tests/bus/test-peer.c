@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A daemon and a peer that is trusted and should not be: the test itself, with good certificates,
+ * says on the control link what no vmferryd would.
+ */
+#include "fixture.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "link/control.h"
+#include "link/ticket.h"
+
+#define LINK_OBJECT "/org/vmferry1/link"
+#define ID "01234567"
+#define UUID "55555555-5555-4555-8555-555555555555"
+#define GUEST "'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>"
+
+typedef struct {
+    VmfLab *lab;
+    VmfHost *a; /* only its certificates: it is us */
+    VmfHost *c; /* likewise */
+    VmfHost *b; /* the one that is met */
+    GPtrArray *links;
+} Fixture;
+
+static void
+close_link(gpointer link)
+{
+    g_dbus_connection_close_sync(link, NULL, NULL);
+    g_object_unref(link);
+}
+
+static int
+set_up(void **state)
+{
+    Fixture *fixture = g_new0(Fixture, 1);
+
+    *state = fixture;
+    fixture->lab = vmf_lab_new();
+    fixture->a = vmf_lab_add_host(fixture->lab, "hosta");
+    fixture->b = vmf_lab_add_host(fixture->lab, "hostb");
+    fixture->c = vmf_lab_add_host(fixture->lab, "hostc");
+    fixture->links = g_ptr_array_new_with_free_func(close_link);
+    vmf_host_set_guests(fixture->b, "<node/>");
+    vmf_host_add_peer(fixture->b, "hosta", 1, NULL);
+    vmf_host_add_peer(fixture->b, "hostc", 1, NULL);
+    vmf_host_start(fixture->b);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    Fixture *fixture = *state;
+
+    g_ptr_array_unref(fixture->links);
+    vmf_host_stop(fixture->b);
+    vmf_lab_free(fixture->lab);
+    g_free(fixture);
+    return 0;
+}
+
+/* ---- being a peer ---- */
+
+/* A control link from `host` to hostb; the fixture's. */
+static GDBusConnection *
+dial(Fixture *fixture, VmfHost *host)
+{
+    g_autofree char *pki = vmf_host_path(host, "pki");
+    g_autofree char *address = g_strdup_printf("127.0.0.1:%u", fixture->b->port);
+    g_autoptr(VmfIdentity) identity = vmf_identity_load(pki, NULL);
+    g_autoptr(GSocketAddress) remote = NULL;
+    g_autoptr(GError) error = NULL;
+    GDBusConnection *link = vmf_control_dial(identity, "hostb", address, 1, NULL, &remote, &error);
+
+    if (!link)
+        fail_msg("dialling hostb: %s", error->message);
+    g_dbus_connection_start_message_processing(link);
+    g_ptr_array_add(fixture->links, link);
+    return link;
+}
+
+/* `arguments` is GVariant text; NULL is an error. */
+static GVariant *
+call(GDBusConnection *link, const char *method, const char *arguments, GError **error)
+{
+    return g_dbus_connection_call_sync(link, NULL, LINK_OBJECT, "org.vmferry1.Link", method,
+                                       g_variant_new_parsed(arguments), NULL,
+                                       G_DBUS_CALL_FLAGS_NONE, VMF_PATIENCE * 1000, NULL, error);
+}
+
+static void
+assert_answered(GDBusConnection *link, const char *method, const char *arguments)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer = call(link, method, arguments, &error);
+
+    if (!answer)
+        fail_msg("%s %s: %s", method, arguments, error->message);
+}
+
+static void
+assert_refused(GDBusConnection *link, const char *method, const char *arguments, const char *name)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) answer = call(link, method, arguments, &error);
+
+    if (answer)
+        fail_msg("%s %s was answered", method, arguments);
+    vmf_assert_error(error, name, NULL);
+}
+
+static GDBusConnection *
+greet(Fixture *fixture, VmfHost *host)
+{
+    GDBusConnection *link = dial(fixture, host);
+
+    assert_answered(link, "Hello", "({'name': <'hosta'>, 'version': <'0.0.test'>},)");
+    return link;
+}
+
+typedef struct {
+    char *path;
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+} Prepared;
+
+static void
+read_bytes(GVariant *answer, const char *key, void *to, gsize expected)
+{
+    g_autoptr(GVariant) value = g_variant_lookup_value(answer, key, G_VARIANT_TYPE_BYTESTRING);
+    gsize size;
+    gconstpointer data;
+
+    assert_non_null(value);
+    data = g_variant_get_fixed_array(value, &size, 1);
+    assert_int_equal(size, expected);
+    memcpy(to, data, size);
+}
+
+static void
+prepare(GDBusConnection *link, Prepared *ret)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer = call(link, "Prepare", "('" ID "', {" GUEST "})", &error);
+    g_autoptr(GVariant) body = NULL;
+
+    if (!answer)
+        fail_msg("Prepare: %s", error->message);
+    body = g_variant_get_child_value(answer, 0);
+    assert_true(g_variant_lookup(body, "path", "s", &ret->path));
+    read_bytes(body, "ticket", ret->ticket, sizeof ret->ticket);
+    read_bytes(body, "secret", ret->secret, sizeof ret->secret);
+}
+
+/* ---- greetings ---- */
+
+static void
+test_nothing_before_hello(void **state)
+{
+    GDBusConnection *link = dial(*state, ((Fixture *)*state)->a);
+
+    assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "Protocol");
+    assert_refused(link, "Finish", "('" ID "', '', '')", "Protocol");
+    assert_refused(link, "Cancel", "('" ID "',)", "Protocol");
+    assert_answered(link, "Hello", "(@a{sv} {},)");
+    assert_refused(link, "Cancel", "('" ID "',)", "NoSuchMigration");
+}
+
+static void
+test_hello(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = dial(fixture, fixture->a);
+    g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
+    g_autofree char *novel = g_strnfill(65, '1');
+    g_autofree char *too_long = g_strdup_printf("({'version': <'%s'>},)", novel);
+
+    assert_refused(link, "Hello", too_long, "Protocol");
+    assert_answered(link, "Hello", "({'version': <'9\\n\\u001b[2J'>, 'else': <1>},)");
+    vmf_wait_property(peer, "version", "9  [2J");
+}
+
+static gboolean
+is_connected(gpointer peer)
+{
+    return vmf_bus_peer_get_connected(peer);
+}
+
+static gboolean
+is_not_connected(gpointer peer)
+{
+    return !vmf_bus_peer_get_connected(peer);
+}
+
+static void
+on_closed(GDBusConnection *link, gboolean vanished, GError *error, gboolean *closed)
+{
+    *closed = TRUE;
+}
+
+static gboolean
+is_set(gpointer flag)
+{
+    return *(gboolean *)flag;
+}
+
+static void
+test_links_are_few(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
+    GDBusConnection *many;
+    gboolean closed = FALSE;
+
+    for (int i = 0; i < 8; i++)
+        greet(fixture, fixture->a);
+    vmf_wait_until(is_connected, peer, "Connected");
+    many = dial(fixture, fixture->a);
+    g_signal_connect(many, "closed", G_CALLBACK(on_closed), &closed);
+    vmf_wait_until(is_set, &closed, "the end of a link too many");
+    /* another peer is not meant */
+    greet(fixture, fixture->c);
+    g_ptr_array_set_size(fixture->links, 0);
+    vmf_wait_until(is_not_connected, peer, "the end of all links");
+    greet(fixture, fixture->a);
+}
+
+/* ---- Prepare ---- */
+
+static void
+test_what_cannot_be_prepared(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+    g_autofree char *long_name = g_strnfill(256, 'x');
+    g_autofree char *too_long = g_strdup_printf(
+        "('" ID "', {'name': <'%s'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})", long_name);
+    const char *const invalid[] = {
+        "('', {" GUEST "})",
+        "('../../etc', {" GUEST "})",
+        "('0123456G', {" GUEST "})",
+        "('" ID "', @a{sv} {})",
+        "('" ID "', {'name': <''>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <'a/b'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <'a\\nb'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <'a\\u001bb'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <1>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <'web'>, 'uuid': <'1234'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <'web'>, 'uuid': <'AAAAAAAA-5555-4555-8555-555555555555'>,"
+        " 'host': <'hostb'>})",
+        "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>})",
+        "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'../..'>})",
+        "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'pumps'>})",
+        too_long,
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(invalid); i++)
+        assert_refused(link, "Prepare", invalid[i], "InvalidArgument");
+    assert_refused(link, "Prepare",
+                   "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})",
+                   "PeerNameMismatch");
+    assert_refused(link, "Prepare", "('00000000', {'unencrypted': <true>, " GUEST "})",
+                   "PeerRefused");
+    vmf_host_assert_clean(fixture->b);
+}
+
+static void
+test_a_prepared_migration(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+    g_autoptr(VmfBusMigration) migration = NULL;
+    Prepared prepared = {0};
+
+    prepare(link, &prepared);
+    assert_string_equal(prepared.path, "/proc/self/cwd/run/hostb/web.sock");
+    migration = vmf_host_wait_migration(fixture->b);
+    assert_string_equal(vmf_bus_migration_get_id(migration), ID);
+    assert_string_equal(vmf_bus_migration_get_state(migration), "preparing");
+    /* the same id, or the same guest */
+    assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
+    assert_refused(link, "Prepare", "('76543210', {" GUEST "})", "AlreadyMigrating");
+
+    assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.LibvirtFailed', 'no\\nluck')");
+    vmf_wait_property(migration, "state", "failed");
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), "LibvirtFailed", "no luck");
+    assert_refused(link, "Finish", "('" ID "', '', '')", "NoSuchMigration");
+    /* it can still be seen, so its id is not free */
+    assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
+    vmf_host_assert_clean(fixture->b);
+    g_free(prepared.path);
+}
+
+static void
+test_migrations_belong_to_their_peer(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+    GDBusConnection *other = greet(fixture, fixture->c);
+    Prepared prepared = {0};
+
+    prepare(link, &prepared);
+    assert_refused(other, "Finish", "('" ID "', '', '')", "NoSuchMigration");
+    assert_refused(other, "Cancel", "('" ID "',)", "NoSuchMigration");
+    assert_answered(link, "Finish", "('" ID "', 'org.example.Nothing', '')");
+    g_free(prepared.path);
+}
+
+/* Two peers, and 256 migrations, the last one among them. */
+static gboolean
+shows_no_more(gpointer objects)
+{
+    g_autoptr(GDBusObject) last =
+        g_dbus_object_manager_get_object(objects, "/org/vmferry1/migration/0000012b");
+    GList *all = g_dbus_object_manager_get_objects(objects);
+    guint length = g_list_length(all);
+
+    g_list_free_full(all, g_object_unref);
+    return last && length == 2 + 256;
+}
+
+/* Whatever a peer begins and ends, what can still be seen of it is bounded. */
+static void
+test_finished_migrations_are_bounded(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+
+    for (int i = 0; i < 300; i++) {
+        g_autofree char *arguments = g_strdup_printf(
+            "('%08x', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})", i);
+
+        assert_refused(link, "Prepare", arguments, "PeerNameMismatch");
+    }
+    vmf_wait_until(shows_no_more, fixture->b->objects, "the last migration, and 255 before it");
+}
+
+/* ---- the data connection ---- */
+
+static GSocket *
+dial_data(Fixture *fixture, const uint8_t *ticket, GError **error)
+{
+    g_autoptr(GSocketAddress) address =
+        g_inet_socket_address_new_from_string("127.0.0.1", fixture->b->port);
+
+    return vmf_data_dial(address, ticket, NULL, error);
+}
+
+/* What the stub pump expects and does: each side shows its secret. */
+static gboolean
+prove(GSocket *socket, const uint8_t *secret, gsize size)
+{
+    uint8_t answer[VMF_TICKET_SECRET_SIZE];
+    gsize length = 0;
+    gssize n;
+
+    g_socket_set_timeout(socket, VMF_PATIENCE);
+    assert_int_equal(g_socket_send(socket, (const char *)secret, size, NULL, NULL), size);
+    do {
+        n = g_socket_receive(socket, (char *)answer + length, sizeof answer - length, NULL, NULL);
+        length += n > 0 ? (gsize)n : 0;
+    } while (n > 0 && length < sizeof answer);
+    return length == sizeof answer && memcmp(answer, secret, sizeof answer) == 0;
+}
+
+static void
+wait_hung_up(GSocket *socket)
+{
+    char byte;
+
+    assert_true(g_socket_receive(socket, &byte, 1, NULL, NULL) <= 0);
+}
+
+static void
+test_a_ticket_is_spent_by_who_knows_the_secret(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+    const uint8_t wrong[VMF_TICKET_SECRET_SIZE] = {1, 2, 3};
+    g_autoptr(GSocket) stranger = NULL;
+    g_autoptr(GSocket) right = NULL;
+    GError *error = NULL;
+    Prepared prepared = {0};
+
+    prepare(link, &prepared);
+    stranger = dial_data(fixture, prepared.ticket, NULL);
+    assert_non_null(stranger);
+    assert_false(prove(stranger, wrong, sizeof wrong));
+    wait_hung_up(stranger);
+    right = dial_data(fixture, prepared.ticket, NULL);
+    assert_non_null(right);
+    assert_true(prove(right, prepared.secret, sizeof prepared.secret));
+    /* the daemon hears of it from the pump; until then the pump turns away who comes */
+    while (TRUE) {
+        g_autoptr(GSocket) again = dial_data(fixture, prepared.ticket, &error);
+
+        if (!again)
+            break;
+        wait_hung_up(again);
+    }
+    vmf_assert_error(error, "TicketRefused", NULL);
+    assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.Cancelled', '')");
+    wait_hung_up(right);
+    vmf_host_assert_clean(fixture->b);
+    g_free(prepared.path);
+}
+
+static void
+test_a_ticket_ends_with_its_migration(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+    GError *error = NULL;
+    Prepared prepared = {0};
+
+    prepare(link, &prepared);
+    assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.Cancelled', '')");
+    assert_null(dial_data(fixture, prepared.ticket, &error));
+    vmf_assert_error(error, "TicketRefused", "the peer refused the ticket");
+    g_free(prepared.path);
+}
+
+/* ---- cancelling when the source cannot be asked ---- */
+
+static void
+test_cancel_without_the_source(void **state)
+{
+    Fixture *fixture = *state;
+    GDBusConnection *link = greet(fixture, fixture->a);
+    g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
+    g_autoptr(VmfBusMigration) migration = NULL;
+    Prepared prepared = {0};
+
+    prepare(link, &prepared);
+    migration = vmf_host_wait_migration(fixture->b);
+    vmf_wait_until(is_connected, peer, "Connected");
+    g_ptr_array_set_size(fixture->links, 0);
+    vmf_wait_until(is_not_connected, peer, "the end of the link");
+    assert_true(vmf_bus_migration_call_cancel_sync(migration, NULL, NULL));
+    vmf_wait_property(migration, "state", "cancelled");
+    vmf_host_assert_clean(fixture->b);
+    g_free(prepared.path);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_nothing_before_hello),
+        CASE(test_hello),
+        CASE(test_links_are_few),
+        CASE(test_what_cannot_be_prepared),
+        CASE(test_a_prepared_migration),
+        CASE(test_migrations_belong_to_their_peer),
+        CASE(test_finished_migrations_are_bounded),
+        CASE(test_a_ticket_is_spent_by_who_knows_the_secret),
+        CASE(test_a_ticket_ends_with_its_migration),
+        CASE(test_cancel_without_the_source),
+    };
+
+    return cmocka_run_group_tests_name("bus-peer", tests, NULL, NULL);
+}
