@@ -82,9 +82,10 @@ start_decompressor(VmfSource *source, GError **error)
     if (!command)
         return TRUE;
     if (!g_spawn_async_with_pipes_and_fds(NULL, command, NULL,
-                                          G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL,
-                                          NULL, source->file, -1, -1, NULL, NULL, 0, &source->child,
-                                          NULL, &source->stream, NULL, &local)) {
+                                          G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
+                                              G_SPAWN_STDERR_TO_DEV_NULL,
+                                          NULL, NULL, source->file, -1, -1, NULL, NULL, 0,
+                                          &source->child, NULL, &source->stream, NULL, &local)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED,
                     "the save image is compressed; install %s to read it (%s)", command[0],
                     local->message);
@@ -95,6 +96,24 @@ start_decompressor(VmfSource *source, GError **error)
     source->file = -1;
     source->size = 0;
     return TRUE;
+}
+
+/* At the end of the stream: did the decompressor end well? */
+static gboolean
+reap(VmfSource *source, GError **error)
+{
+    int status = 0;
+
+    if (!source->child)
+        return TRUE;
+    waitpid(source->child, &status, 0);
+    source->child = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_STREAM,
+                "the compressed part of the save image (%s) is damaged",
+                vmf_image_compression_name(source->image.compression));
+    return FALSE;
 }
 
 static gboolean
@@ -118,6 +137,8 @@ open_image(VmfSource *source, GError **error)
     n = read_all(source->stream, source->buffer, VMF_SNIFF_SIZE);
     if (n < 0)
         return fail(error, "reading the save image");
+    if ((size_t)n < VMF_SNIFF_SIZE && !reap(source, error))
+        return FALSE;
     source->waiting = (size_t)n;
     source->connection = vmf_connection_sniff(source->buffer, source->waiting);
     return TRUE;
@@ -189,24 +210,6 @@ uint64_t
 vmf_source_position(const VmfSource *source)
 {
     return source->position;
-}
-
-/* At the end of the stream: did the decompressor end well? */
-static gboolean
-reap(VmfSource *source, GError **error)
-{
-    int status = 0;
-
-    if (!source->child)
-        return TRUE;
-    waitpid(source->child, &status, 0);
-    source->child = 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_STREAM,
-                "the compressed part of the save image (%s) is damaged",
-                vmf_image_compression_name(source->image.compression));
-    return FALSE;
 }
 
 gboolean

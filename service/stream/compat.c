@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define UNUSED "unused"
+#define AHEAD 256 /* how far apart one field may be on the two sides */
 
 typedef struct {
     VmfFindings *findings;
@@ -170,7 +171,7 @@ is_skipped(const Side *destination, const VmfVmstateField *s, const VmfVmstateFi
 
     if (ordinal < 0 || !d->optional)
         return FALSE;
-    for (guint i = 0; i < destination->at; i++)
+    for (guint i = destination->at > AHEAD ? destination->at - AHEAD : 0; i < destination->at; i++)
         before += same_name(destination->fields->pdata[i], d);
     return before < ordinal;
 }
@@ -179,7 +180,9 @@ is_skipped(const Side *destination, const VmfVmstateField *s, const VmfVmstateFi
 static gboolean
 comes_later(const Side *side, const VmfVmstateField *field)
 {
-    for (guint i = side->at + 1; i < side->fields->len; i++)
+    guint end = MIN(side->fields->len, side->at + AHEAD);
+
+    for (guint i = side->at + 1; i < end; i++)
         if (same_name(side->fields->pdata[i], field))
             return TRUE;
     return FALSE;

@@ -108,6 +108,8 @@ parse_fields(JsonObject *object, VmfStruct *state, GError **error)
 
     if (!vmf_json_objects(object, "fields", &fields, error))
         return FALSE;
+    if (fields && json_array_get_length(fields) > VMF_DESCRIPTION_FIELDS_MAX)
+        return vmf_json_broken(error, "at most %d fields in a struct", VMF_DESCRIPTION_FIELDS_MAX);
     for (guint i = 0; fields && i < json_array_get_length(fields); i++) {
         VmfField *field = g_new0(VmfField, 1);
 

@@ -18,6 +18,8 @@
 
 #define VMF_DESCRIPTION_MAX (64u << 20)
 
+#define VMF_DESCRIPTION_FIELDS_MAX 8192 /* in one struct */
+
 typedef struct VmfStruct VmfStruct;
 
 typedef struct {

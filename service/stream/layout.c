@@ -56,7 +56,9 @@ gboolean
 vmf_layout_find(const VmfLayout *layout, guint *cursor, const char *name, uint32_t instance,
                 uint64_t *ret_size)
 {
-    for (guint i = *cursor; i < layout->devices->len; i++) {
+    guint end = MIN(layout->devices->len, *cursor + VMF_LAYOUT_AHEAD);
+
+    for (guint i = *cursor; i < end; i++) {
         const Device *device = &g_array_index(layout->devices, Device, i);
 
         if (device->instance == instance && strcmp(device->name, name) == 0) {

@@ -20,8 +20,12 @@ void vmf_layout_add(VmfLayout *layout, const char *name, uint32_t instance, uint
 
 guint vmf_layout_length(const VmfLayout *layout);
 
+/* How many devices a stream may leave out in a row. */
+#define VMF_LAYOUT_AHEAD 1024
+
 /*
- * The first device of that name and instance at or after `*cursor`; moves the cursor behind it.
+ * The first device of that name and instance at or after `*cursor` (but not more than
+ * VMF_LAYOUT_AHEAD further on); moves the cursor behind it.
  * FALSE, with the cursor as it was, when there is none.
  */
 gboolean vmf_layout_find(const VmfLayout *layout, guint *cursor, const char *name,

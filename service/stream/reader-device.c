@@ -23,8 +23,9 @@ vmf_reader_wants_tail(const VmfReader *reader)
     if (reader->footers == VMF_FOOTERS_NO)
         return TRUE;
     /* Postcopy sends device state in a package, and RAM after it. */
-    return reader->options.devices == VMF_DEVICES_OPAQUE &&
-           (reader->in_package || (reader->ram_flowing && !reader->postcopy));
+    if (reader->in_package)
+        return reader->options.devices == VMF_DEVICES_OPAQUE;
+    return reader->options.devices != VMF_DEVICES_SCAN && reader->ram_flowing && !reader->postcopy;
 }
 
 static VmfStep

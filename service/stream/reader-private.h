@@ -57,7 +57,8 @@ struct VmfReader {
     guint layout_cursor;
     uint64_t tail_offset;
 
-    GPtrArray *blocks; /* VmfRamBlock */
+    GPtrArray *blocks;          /* VmfRamBlock */
+    GHashTable *blocks_by_name; /* the same */
     gboolean blocks_listed;
     const VmfRamBlock *block; /* of the last RAM record */
     uint64_t list_left;

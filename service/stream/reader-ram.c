@@ -38,18 +38,6 @@ vmf_page_kind_name(VmfPageKind kind)
     return page_kind_names[kind];
 }
 
-static VmfRamBlock *
-look_up_block(const VmfReader *reader, const char *name)
-{
-    for (guint i = 0; i < reader->blocks->len; i++) {
-        VmfRamBlock *block = reader->blocks->pdata[i];
-
-        if (strcmp(block->name, name) == 0)
-            return block;
-    }
-    return NULL;
-}
-
 /* NULL: too many, the reader has failed. */
 static VmfRamBlock *
 add_block(VmfReader *reader, const char *name, size_t at)
@@ -65,6 +53,7 @@ add_block(VmfReader *reader, const char *name, size_t at)
     g_strlcpy(block->name, name, sizeof block->name);
     block->index = reader->blocks->len;
     g_ptr_array_add(reader->blocks, block);
+    g_hash_table_insert(reader->blocks_by_name, block->name, block);
     return block;
 }
 
@@ -78,7 +67,7 @@ take_block(VmfReader *reader, VmfCursor *cursor)
 
     if (!vmf_reader_take_name(reader, cursor, name))
         return NULL;
-    block = look_up_block(reader, name);
+    block = g_hash_table_lookup(reader->blocks_by_name, name);
     if (!block && !reader->blocks_listed)
         block = add_block(reader, name, at);
     else if (!block)
@@ -341,7 +330,7 @@ step_block(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
                                "expected RAM blocks of %" G_GUINT64_FORMAT
                                " bytes more, found \"%s\" of %" G_GUINT64_FORMAT,
                                reader->list_left, entry.name, entry.length);
-    if (look_up_block(reader, entry.name))
+    if (g_hash_table_contains(reader->blocks_by_name, entry.name))
         return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, 0,
                                "expected every RAM block once, found \"%s\" again", entry.name);
     block = add_block(reader, entry.name, 0);

@@ -67,6 +67,7 @@ vmf_reader_new(const VmfReaderOptions *options)
                                 PAGE_BITS_MIN, PAGE_BITS_MAX));
     reader->sections = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     reader->blocks = g_ptr_array_new_with_free_func(g_free);
+    reader->blocks_by_name = g_hash_table_new(g_str_hash, g_str_equal);
     reader->mapped_bitmap = g_byte_array_new();
     switch (options->connection) {
     case VMF_CONNECTION_RECOVERY:
@@ -91,6 +92,7 @@ vmf_reader_free(VmfReader *reader)
     vmf_intake_clear(&reader->intake);
     g_clear_error(&reader->error);
     g_hash_table_unref(reader->sections);
+    g_hash_table_unref(reader->blocks_by_name);
     g_ptr_array_unref(reader->blocks);
     g_byte_array_unref(reader->mapped_bitmap);
     g_free(reader);
@@ -105,9 +107,12 @@ vmf_reader_join(VmfReader *reader, const VmfReader *main_reader)
     set_page_bits(reader, main_reader->page_bits);
     reader->footers = main_reader->footers;
     reader->blocks_listed = main_reader->blocks_listed;
-    for (guint i = 0; i < main_reader->blocks->len; i++)
-        g_ptr_array_add(reader->blocks,
-                        g_memdup2(main_reader->blocks->pdata[i], sizeof(VmfRamBlock)));
+    for (guint i = 0; i < main_reader->blocks->len; i++) {
+        VmfRamBlock *block = g_memdup2(main_reader->blocks->pdata[i], sizeof *block);
+
+        g_ptr_array_add(reader->blocks, block);
+        g_hash_table_insert(reader->blocks_by_name, block->name, block);
+    }
     g_hash_table_iter_init(&iter, main_reader->sections);
     while (g_hash_table_iter_next(&iter, &id, &section))
         g_hash_table_insert(reader->sections, id, g_memdup2(section, sizeof(VmfSection)));

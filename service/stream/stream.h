@@ -261,6 +261,8 @@ typedef enum {
 typedef enum {
     /* Once no RAM can follow, the rest is VMF_DATA_TAIL and nothing is held back: for a pump. */
     VMF_DEVICES_OPAQUE,
+    /* The same for the tail, to read it again when it is known; packages are scanned. */
+    VMF_DEVICES_LATER,
     /* Find the sections by their footers, where the machine type has footers. */
     VMF_DEVICES_SCAN,
 } VmfDevices;

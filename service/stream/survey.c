@@ -31,7 +31,7 @@ VmfSurvey *
 vmf_survey_new(VmfConnection connection)
 {
     VmfSurvey *survey = g_new0(VmfSurvey, 1);
-    VmfReaderOptions options = {.connection = connection, .devices = VMF_DEVICES_OPAQUE};
+    VmfReaderOptions options = {.connection = connection, .devices = VMF_DEVICES_LATER};
 
     survey->reader = vmf_reader_new(&options);
     survey->live = g_hash_table_new(g_direct_hash, g_direct_equal);
@@ -285,7 +285,9 @@ match_devices(VmfSurvey *survey)
     for (guint i = 0; i < survey->facts.sections->len; i++) {
         VmfSurveySection *section = survey->facts.sections->pdata[i];
 
-        for (guint j = next; !section->live && j < vmf_description_devices(description); j++) {
+        guint end = MIN(vmf_description_devices(description), next + VMF_LAYOUT_AHEAD);
+
+        for (guint j = next; !section->live && j < end; j++) {
             const VmfDevice *device = vmf_description_device(description, j);
 
             if (device->instance == section->what.instance &&

@@ -139,6 +139,10 @@ parse_state(JsonObject *object, GError **error)
         !vmf_json_objects(object, "Fields", &fields, error) ||
         !vmf_json_objects(object, "Subsections", &subsections, error))
         return NULL;
+    if (fields && json_array_get_length(fields) > VMF_VMSTATE_FIELDS_MAX) {
+        vmf_json_broken(error, "at most %d fields in \"%s\"", VMF_VMSTATE_FIELDS_MAX, name);
+        return NULL;
+    }
     for (guint i = 0; fields && i < json_array_get_length(fields); i++) {
         VmfVmstateField *field = g_new0(VmfVmstateField, 1);
 

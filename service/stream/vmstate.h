@@ -9,7 +9,8 @@
 
 #include "stream/description.h"
 
-#define VMF_DUMP_MAX (64u << 20)
+#define VMF_DUMP_MAX (8u << 20)     /* QEMU 10.0 writes 800 KiB */
+#define VMF_VMSTATE_FIELDS_MAX 1024 /* in one struct */
 
 typedef struct VmfVmstate VmfVmstate;
 
