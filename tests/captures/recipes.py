@@ -9,7 +9,7 @@ class Recipe:
     """How two QEMUs are set up and what they do. Lists of arguments go to both of them."""
     name: str
     machine: str = "pc-i440fx-7.2"
-    flow: str = "precopy"  # precopy, postcopy, recovery, snapshot, file
+    flow: str = "precopy"  # precopy, postcopy, recovery, snapshot, file, disks
     capabilities: tuple = ()
     source_only: tuple = ()  # capabilities of the source alone
     parameters: dict = field(default_factory=dict)
@@ -32,6 +32,8 @@ MEMORY_DEVICE = ("-m", "64M,maxmem=512M,slots=2", "-object", "memory-backend-ram
                  "-device", "virtio-mem-pci,memdev=vmem,requested-size=32M")
 DISK = ("-blockdev", "null-co,node-name=disk0,size=67108864,read-zeroes=on",
         "-device", "virtio-blk-pci,drive=disk0")
+SMALL_DISK = ("-drive", "file=@DISK@,format=raw,if=none,id=disk0",
+              "-device", "virtio-blk-pci,drive=disk0")
 MULTIFD = {"multifd-channels": 3}
 RETURN_PATH = ("return-path",)
 
@@ -65,7 +67,8 @@ OF_7_2 = [
            disk_writes=True),
     Recipe("uuid-ignore-shared", capabilities=("validate-uuid", "x-ignore-shared"),
            devices=("-uuid", "11111111-2222-3333-4444-555555555555", "-device", "VGA")),
-    Recipe("block", devices=("-device", "VGA", *DISK), capabilities=(), migrate={"blk": True}),
+    Recipe("block", flow="disks", devices=("-device", "VGA", *SMALL_DISK),
+           migrate={"blk": True}),
     Recipe("pc-2.3", machine="pc-i440fx-2.3", devices=OLD_DEVICES),
     Recipe("pc-2.0", machine="pc-i440fx-2.0", devices=OLD_DEVICES),
 ]
