@@ -78,17 +78,22 @@ print_head(const VmfSurveyFacts *facts, const VmfImage *image)
     printf("%-14s %s connection", "Stream", vmf_inspect_connection_name(facts->connection));
     if (facts->version)
         printf(", version %u", facts->version);
-    printf("%s\n", facts->footers ? "" : ", without footers");
+    printf("%s\n", facts->version && !facts->footers ? ", without footers" : "");
     print_size("Size", facts->size);
-    printf("%-14s %s\n", "Machine type", machine ? machine : "not named (2.3 or older)");
+    if (facts->version)
+        printf("%-14s %s\n", "Machine type", machine ? machine : "not named (2.3 or older)");
     printf("%-14s ", "Capabilities");
+    if (!facts->version)
+        printf("told on the main connection");
     for (guint i = 0; i < facts->capabilities->len; i++) {
         g_autofree char *name = printable(facts->capabilities->pdata[i]);
 
         printf("%s%s", i ? ", " : "", name);
     }
-    printf("%s\n", facts->capabilities->len ? "" : "none announced");
+    printf("%s\n", facts->capabilities->len || !facts->version ? "" : "none announced");
     print_commands(facts);
+    if (!facts->version)
+        return; /* the rest is told on the main connection */
     if (facts->bitmap_chunks)
         printf("%-14s %" G_GUINT64_FORMAT " chunks\n", "Dirty bitmaps", facts->bitmap_chunks);
     if (facts->block_chunks)

@@ -4,7 +4,8 @@
  * and fills in one event, or says what is missing. A step changes nothing before it has its whole
  * item, because it is run again when more bytes are there.
  *
- *   reader.c         start of the stream, driver
+ *   reader.c         the driver
+ *   reader-start.c   header and configuration
  *   reader-element.c sections, commands, packages, end
  *   reader-ram.c     RAM records and the block list
  *   reader-mapped.c  pages of mapped-ram files
@@ -16,6 +17,9 @@
 #include "base/error.h"
 #include "stream/intake.h"
 #include "stream/stream.h"
+
+#define VMF_PAGE_BITS_MIN 10
+#define VMF_PAGE_BITS_MAX 16
 
 typedef enum {
     VMF_STEP_EVENT, /* the event is filled in; the cursor stands behind it */
@@ -76,6 +80,7 @@ struct VmfReader {
     char text[2][VMF_NAME_SIZE]; /* names for the event */
 };
 
+extern const VmfState vmf_state_header;
 extern const VmfState vmf_state_element;
 extern const VmfState vmf_state_close;
 extern const VmfState vmf_state_ram;
@@ -104,6 +109,8 @@ vmf_reader_missing(VmfReader *reader)
 {
     return reader->error ? VMF_STEP_FAIL : VMF_STEP_SHORT;
 }
+
+void vmf_reader_set_page_bits(VmfReader *reader, guint bits);
 
 /* The next `length` bytes come as VMF_EVENT_DATA, then `next`. */
 void vmf_reader_announce(VmfReader *reader, VmfDataRole role, uint64_t length,

@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stream/reader-private.h"
 
-#define MAGIC 0x5145564du /* "QEVM" */
-#define MULTIFD_MAGIC 0x11223344u
-#define VERSION 3
-#define TYPE_CONFIGURATION 0x07
-#define TYPE_SUBSECTION 0x05
 #define TYPE_COMMAND 0x08
-#define PAGE_BITS_MIN 10
-#define PAGE_BITS_MAX 16
-#define CAPABILITIES_MAX 256
 
-static VmfStep step_header(VmfReader *reader, VmfCursor *cursor, VmfEvent *event);
-static VmfStep step_start(VmfReader *reader, VmfCursor *cursor, VmfEvent *event);
-static VmfStep step_subsection(VmfReader *reader, VmfCursor *cursor, VmfEvent *event);
-static VmfStep step_capability(VmfReader *reader, VmfCursor *cursor, VmfEvent *event);
 static VmfStep step_data(VmfReader *reader, VmfCursor *cursor, VmfEvent *event);
 static VmfStep step_rest(VmfReader *reader, VmfCursor *cursor, VmfEvent *event);
 
-static const VmfState state_header = {step_header, "the magic and version of a stream", FALSE};
-static const VmfState state_start = {step_start, "a configuration or a section", FALSE};
-static const VmfState state_subsection = {step_subsection, "a subsection or a section", FALSE};
-static const VmfState state_capability = {step_capability, "the name of a capability", FALSE};
 const VmfState vmf_state_data = {step_data, "more bytes of a body", FALSE};
 const VmfState vmf_state_rest = {step_rest, "any bytes", TRUE};
 
@@ -50,8 +34,8 @@ vmf_connection_sniff(const uint8_t *data, size_t length)
     return VMF_CONNECTION_UNKNOWN;
 }
 
-static void
-set_page_bits(VmfReader *reader, guint bits)
+void
+vmf_reader_set_page_bits(VmfReader *reader, guint bits)
 {
     reader->page_bits = bits;
     reader->page_size = 1u << bits;
@@ -63,8 +47,9 @@ vmf_reader_new(const VmfReaderOptions *options)
     VmfReader *reader = g_new0(VmfReader, 1);
 
     reader->options = *options;
-    set_page_bits(reader, CLAMP(options->page_bits ? options->page_bits : VMF_PAGE_BITS_DEFAULT,
-                                PAGE_BITS_MIN, PAGE_BITS_MAX));
+    vmf_reader_set_page_bits(reader,
+                             CLAMP(options->page_bits ? options->page_bits : VMF_PAGE_BITS_DEFAULT,
+                                   VMF_PAGE_BITS_MIN, VMF_PAGE_BITS_MAX));
     reader->sections = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     reader->blocks = g_ptr_array_new_with_free_func(g_free);
     reader->blocks_by_name = g_hash_table_new(g_str_hash, g_str_equal);
@@ -78,7 +63,7 @@ vmf_reader_new(const VmfReaderOptions *options)
         reader->state = &vmf_state_ram_preempt;
         break;
     default:
-        reader->state = &state_header;
+        reader->state = &vmf_state_header;
         break;
     }
     return reader;
@@ -104,7 +89,7 @@ vmf_reader_join(VmfReader *reader, const VmfReader *main_reader)
     GHashTableIter iter;
     gpointer id, section;
 
-    set_page_bits(reader, main_reader->page_bits);
+    vmf_reader_set_page_bits(reader, main_reader->page_bits);
     reader->footers = main_reader->footers;
     reader->blocks_listed = main_reader->blocks_listed;
     for (guint i = 0; i < main_reader->blocks->len; i++) {
@@ -256,163 +241,6 @@ vmf_reader_take_name(VmfReader *reader, VmfCursor *cursor, char to[VMF_NAME_SIZE
     memcpy(to, bytes, length);
     to[length] = 0;
     return TRUE;
-}
-
-static VmfStep
-step_header(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
-{
-    uint32_t magic = vmf_cursor_u32(cursor);
-    uint32_t version;
-
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (magic == MULTIFD_MAGIC)
-        return vmf_reader_fail(reader, VMF_ERROR_NOT_SUPPORTED, 0,
-                               "this is a multifd connection; expected the main one");
-    if (magic >> 16 == 0x1603)
-        return vmf_reader_fail(reader, VMF_ERROR_NOT_SUPPORTED, 0,
-                               "the stream is encrypted with TLS and cannot be read");
-    if (magic != MAGIC)
-        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, 0,
-                               "expected a migration stream (\"QEVM\"), found 0x%08x", magic);
-    version = vmf_cursor_u32(cursor);
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (version == 2)
-        return vmf_reader_fail(reader, VMF_ERROR_NOT_SUPPORTED, 4,
-                               "stream version 2 of old QEMU releases is not read; expected 3");
-    if (version != VERSION)
-        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, 4,
-                               "expected stream version 3, found %u", version);
-    event->type = VMF_EVENT_HEADER;
-    event->version = version;
-    reader->state = &state_start;
-    return VMF_STEP_EVENT;
-}
-
-/* Directly after the header. Machine types up to 2.3 send no configuration. */
-static VmfStep
-step_start(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
-{
-    uint8_t type = vmf_cursor_u8(cursor);
-    uint32_t length;
-    const uint8_t *name;
-
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (type != TYPE_CONFIGURATION) {
-        reader->state = &vmf_state_element;
-        return VMF_STEP_AGAIN;
-    }
-    length = vmf_cursor_u32(cursor);
-    if (!cursor->need && length >= VMF_NAME_SIZE)
-        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, 1,
-                               "expected a machine type of at most %d bytes, found %u bytes",
-                               VMF_NAME_SIZE - 1, length);
-    name = vmf_cursor_take(cursor, length);
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (memchr(name, 0, length))
-        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, 5,
-                               "expected a machine type, found a NUL in it");
-    memcpy(reader->text[0], name, length);
-    reader->text[0][length] = 0;
-    event->type = VMF_EVENT_CONFIGURATION;
-    event->name = reader->text[0];
-    reader->state = &state_subsection;
-    return VMF_STEP_EVENT;
-}
-
-static VmfStep
-read_page_bits(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
-{
-    size_t at = cursor->at;
-    uint32_t bits = vmf_cursor_u32(cursor);
-
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (bits < PAGE_BITS_MIN || bits > PAGE_BITS_MAX)
-        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, at,
-                               "expected target page bits of %d to %d, found %u", PAGE_BITS_MIN,
-                               PAGE_BITS_MAX, bits);
-    set_page_bits(reader, bits);
-    event->type = VMF_EVENT_PAGE_BITS;
-    event->number = bits;
-    return VMF_STEP_EVENT;
-}
-
-static VmfStep
-read_capabilities(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
-{
-    size_t at = cursor->at;
-    uint32_t count = vmf_cursor_u32(cursor);
-
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (count > CAPABILITIES_MAX)
-        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, at,
-                               "expected at most %d capabilities, found %u", CAPABILITIES_MAX,
-                               count);
-    event->type = VMF_EVENT_CAPABILITIES;
-    event->number = count;
-    reader->capabilities_left = count;
-    if (count > 0)
-        reader->state = &state_capability;
-    return VMF_STEP_EVENT;
-}
-
-/* After the configuration, or after one of its subsections. */
-static VmfStep
-step_subsection(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
-{
-    uint8_t type = vmf_cursor_u8(cursor);
-    char *name = reader->text[0];
-    uint32_t version;
-
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (type != TYPE_SUBSECTION) {
-        reader->state = &vmf_state_element;
-        return VMF_STEP_AGAIN;
-    }
-    if (!vmf_reader_take_name(reader, cursor, name))
-        return vmf_reader_missing(reader);
-    version = vmf_cursor_u32(cursor);
-    if (cursor->need)
-        return VMF_STEP_SHORT;
-    if (version != 1)
-        return vmf_reader_fail(reader, VMF_ERROR_NOT_SUPPORTED, cursor->at - 4,
-                               "expected version 1 of subsection %s, found %u", name, version);
-    if (strcmp(name, "configuration/target-page-bits") == 0)
-        return read_page_bits(reader, cursor, event);
-    if (strcmp(name, "configuration/capabilities") == 0)
-        return read_capabilities(reader, cursor, event);
-    if (strcmp(name, "configuration/uuid") != 0)
-        return vmf_reader_fail(reader, VMF_ERROR_NOT_SUPPORTED, 1,
-                               "expected a subsection of the configuration that is known "
-                               "(target-page-bits, capabilities, uuid), found \"%s\"",
-                               name);
-    event->payload = vmf_cursor_take(cursor, 16);
-    event->type = VMF_EVENT_UUID;
-    return cursor->need ? VMF_STEP_SHORT : VMF_STEP_EVENT;
-}
-
-static VmfStep
-step_capability(VmfReader *reader, VmfCursor *cursor, VmfEvent *event)
-{
-    char *name = reader->text[0];
-
-    if (!vmf_reader_take_name(reader, cursor, name))
-        return vmf_reader_missing(reader);
-    if (strcmp(name, "x-ignore-shared") == 0)
-        reader->ignore_shared = TRUE;
-    if (strcmp(name, "mapped-ram") == 0)
-        reader->mapped_ram = TRUE;
-    event->type = VMF_EVENT_CAPABILITY;
-    event->name = name;
-    if (--reader->capabilities_left == 0)
-        reader->state = &state_subsection;
-    return VMF_STEP_EVENT;
 }
 
 void

@@ -213,9 +213,8 @@ put_command(VmfWriter *writer, const VmfEvent *event, GError **error)
     return flush(writer, error);
 }
 
-/* Events that are a few numbers and names. */
 static void
-put_head(VmfWriter *writer, const VmfEvent *event)
+put_start(VmfWriter *writer, const VmfEvent *event)
 {
     switch (event->type) {
     case VMF_EVENT_HEADER:
@@ -237,8 +236,24 @@ put_head(VmfWriter *writer, const VmfEvent *event)
         put_subsection(writer, "configuration/capabilities");
         put_u32(writer, (uint32_t)event->number);
         break;
+    default:
+        put_name(writer, event->name); /* VMF_EVENT_CAPABILITY */
+        break;
+    }
+}
+
+/* Events that are a few numbers and names. */
+static void
+put_head(VmfWriter *writer, const VmfEvent *event)
+{
+    switch (event->type) {
+    case VMF_EVENT_HEADER:
+    case VMF_EVENT_CONFIGURATION:
+    case VMF_EVENT_PAGE_BITS:
+    case VMF_EVENT_UUID:
+    case VMF_EVENT_CAPABILITIES:
     case VMF_EVENT_CAPABILITY:
-        put_name(writer, event->name);
+        put_start(writer, event);
         break;
     case VMF_EVENT_SECTION:
         put_section(writer, event);
@@ -281,10 +296,7 @@ put_head(VmfWriter *writer, const VmfEvent *event)
         put_u8(writer, 0x06);
         put_u32(writer, (uint32_t)event->number);
         break;
-    case VMF_EVENT_PACKAGE_END:
-    case VMF_EVENT_COMMAND:
-    case VMF_EVENT_PAGE:
-    case VMF_EVENT_DATA:
+    default: /* no bytes of its own */
         break;
     }
 }
