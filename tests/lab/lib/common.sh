@@ -13,6 +13,8 @@ up_rate=''
 up_qemu_user=root
 up_build=''
 up_stage=''
+up_newer=''        # the hosts with newer versions
+up_newer_folder='' # where those are
 
 die() {
     echo "lab: $*" >&2

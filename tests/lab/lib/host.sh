@@ -27,6 +27,16 @@ lab_must_be_up() {
     fi
 }
 
+# hosts_named HOST|both
+hosts_named() {
+    if [[ $1 == both ]]; then
+        echo "$hosts"
+    else
+        host_known "$1"
+        echo "$1"
+    fi
+}
+
 # host_enter HOST: sets `enter` to the words that run what follows them in the host.
 # nsenter does not pass signals on; the parent's death signal ends the command with it. Without
 # --root the command would leave a chroot that the machine is in.
@@ -65,8 +75,13 @@ host_start() {
     # a copy for each: libvirt gives what a guest uses to QEMU's user
     install -D -m 644 "$lab_dir/tools/counter" "$lab_dir/$1/lib/libvirt/images/counter"
     "$lab_dir/tools/lab-host" "$lab_dir/$1/pid" \
-        "$labsrc/host-setup" "$1" "$lab_dir" "$up_qemu_user" >"$lab_dir/$1/setup.log" 2>&1 ||
-        die "$1 could not be set up"
+        "$labsrc/host-setup" "$1" "$lab_dir" "$up_qemu_user" "$(host_newer "$1")" \
+        >"$lab_dir/$1/setup.log" 2>&1 || die "$1 could not be set up"
+}
+
+# host_newer HOST: the folder with its QEMU and libvirt; nothing when it has the machine's
+host_newer() {
+    [[ " $up_newer " != *" $1 "* ]] || echo "$up_newer_folder"
 }
 
 # vmferryd runs where it is installed; before vmferry installs anything, the lab is still of use.
@@ -103,6 +118,9 @@ host_logs() {
 lab_up() {
     [[ $UID == 0 ]] || die "the lab needs root: use sudo"
     id "$up_qemu_user" >/dev/null 2>&1 || die "no such user: $up_qemu_user"
+    if [[ -n $up_newer ]]; then
+        up_newer_folder=$("$labsrc/newer") || die "there is no newer QEMU and libvirt (why is said above)"
+    fi
     mkdir -p "$lab_home"
     mkdir "$lab_dir" 2>/dev/null ||
         die "lab '$lab_name' is up already, or was left over: run 'lab down --name $lab_name'"
