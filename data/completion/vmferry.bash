@@ -3,7 +3,7 @@
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= arguments=0 i
-    local commands='migrate status cancel peers' words=
+    local commands='migrate status cancel postcopy peers' words=
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -15,11 +15,13 @@ _vmferry() {
     '') words="$commands --help --version" ;;
     migrate)
         case $cur,$arguments in
-        -*) words='--json --quiet --unencrypted --help' ;;
+        -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy
+            --persistent --undefine-source --copy-storage --timeout --on-timeout --dname --xml
+            --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
         esac ;;
-    status | cancel)
+    status | cancel | postcopy)
         case $cur,$arguments in
         -*) words='--json --help' ;;
         *,0) words=$(vmferry status 2>/dev/null | awk 'NR > 1 { print $1 }') ;;

@@ -17,6 +17,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"migrate", vmf_ctl_migrate, "GUEST HOST", "Migrate a running guest live to a peer"},
     {"status", vmf_ctl_status, "[ID]", "Show migrations"},
     {"cancel", vmf_ctl_cancel, "ID", "End a migration; the guest goes on at the source"},
+    {"postcopy", vmf_ctl_postcopy, "ID", "Switch a migration to post-copy"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
 };
 

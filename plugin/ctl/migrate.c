@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ctl/ctl.h"
+#include "ctl/migrate-options.h"
 #include "ctl/progress.h"
 
 #define VMF_REDRAW_INTERVAL 200 /* ms */
@@ -121,58 +122,71 @@ vmf_migrate_report(VmfFollow *follow, gboolean json)
 }
 
 static VmfBusMigration *
-vmf_migrate_start(VmfBusManager *manager, const char *guest, const char *host, gboolean unencrypted,
+vmf_migrate_start(VmfBusManager *manager, const char *guest, const char *host, GVariant *options,
                   GError **error)
 {
     g_autofree char *path = NULL;
-    GVariantDict options;
 
-    g_variant_dict_init(&options, NULL);
-    if (unencrypted)
-        g_variant_dict_insert(&options, "unencrypted", "b", TRUE);
     g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(manager), VMF_CALL_TIMEOUT);
-    if (!vmf_bus_manager_call_migrate_sync(manager, guest, host, g_variant_dict_end(&options),
-                                           &path, NULL, error))
+    if (!vmf_bus_manager_call_migrate_sync(manager, guest, host, options, &path, NULL, error))
         return NULL;
     return vmf_bus_migration_proxy_new_sync(g_dbus_proxy_get_connection(G_DBUS_PROXY(manager)),
                                             G_DBUS_PROXY_FLAGS_NONE, VMF_CTL_BUS_NAME, path, NULL,
                                             error);
 }
 
-int
-vmf_ctl_migrate(int argc, char **argv)
+/* From the start to the exit status. */
+static int
+vmf_migrate_run(const char *guest, const char *host, const VmfMigrateOptions *options,
+                GVariant *dict)
 {
-    gboolean json = FALSE;
-    gboolean unencrypted = FALSE;
-    VmfFollow follow = {0};
-    const GOptionEntry entries[] = {
-        {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print the result as JSON", NULL},
-        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &follow.quiet, "Show no progress", NULL},
-        {"unencrypted", 0, 0, G_OPTION_ARG_NONE, &unencrypted,
-         "Carry the stream without TLS; both hosts must allow it", NULL},
-        {NULL, 0, 0, 0, NULL, NULL, NULL},
-    };
-    g_autoptr(VmfBusManager) manager = NULL;
+    VmfFollow follow = {.quiet = options->quiet};
+    g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
     g_autoptr(GError) error = NULL;
     int status;
 
-    if (!vmf_ctl_parse(&argc, &argv, entries, "GUEST HOST",
-                       "Migrates a running guest live to a peer. Ctrl-C cancels.", 2, 2))
-        return VMF_EXIT_USAGE;
-    manager = vmf_ctl_connect();
     if (!manager)
         return VMF_EXIT_NO_DAEMON;
     g_unix_signal_add(SIGINT, vmf_follow_on_interrupt, &follow);
     g_unix_signal_add(SIGTERM, vmf_follow_on_interrupt, &follow);
-    follow.migration = vmf_migrate_start(manager, argv[1], argv[2], unencrypted, &error);
+    follow.migration = vmf_migrate_start(manager, guest, host, dict, &error);
     if (!follow.migration)
         return vmf_ctl_fail(error);
     follow.loop = g_main_loop_new(NULL, FALSE);
     follow.progress = vmf_progress_new(follow.migration);
     vmf_follow_run(&follow);
     vmf_progress_free(follow.progress);
-    status = vmf_migrate_report(&follow, json);
+    status = vmf_migrate_report(&follow, options->json);
     g_main_loop_unref(follow.loop);
     g_object_unref(follow.migration);
+    return status;
+}
+
+static int
+vmf_migrate_parse_and_run(int argc, char **argv, VmfMigrateOptions *options)
+{
+    g_autofree GOptionEntry *entries = vmf_migrate_options_entries(options);
+    g_autoptr(GVariant) dict = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!vmf_ctl_parse(&argc, &argv, entries, "GUEST HOST",
+                       "Migrates a running guest live to a peer. Ctrl-C cancels.", 2, 2))
+        return VMF_EXIT_USAGE;
+    dict = vmf_migrate_options_to_dict(options, &error);
+    if (!dict) {
+        (void)vmf_ctl_fail(error);
+        return VMF_EXIT_USAGE;
+    }
+    g_variant_ref_sink(dict);
+    return vmf_migrate_run(argv[1], argv[2], options, dict);
+}
+
+int
+vmf_ctl_migrate(int argc, char **argv)
+{
+    VmfMigrateOptions options = {0};
+    int status = vmf_migrate_parse_and_run(argc, argv, &options);
+
+    vmf_migrate_options_clear(&options);
     return status;
 }

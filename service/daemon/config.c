@@ -146,6 +146,7 @@ vmf_config_load(const char *path, GError **error)
         {"Security", "TlsDirectory", KEY_PATH, &config->tls_directory, 0, 0},
         {"Security", "AllowUnencrypted", KEY_BOOL, &config->allow_unencrypted, 0, 0},
         {"Libvirt", "Uri", KEY_STRING, &config->libvirt_uri, 0, 0},
+        {"Libvirt", "Socket", KEY_STRING, &config->libvirt_socket, 0, 0},
         {"Pump", "Path", KEY_PATH, &config->pump_path, 0, 0},
         {"Pump", "User", KEY_STRING, &config->pump_user, 0, 0},
         {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
@@ -156,6 +157,7 @@ vmf_config_load(const char *path, GError **error)
 
     config->tls_directory = g_strdup("/etc/pki/vmferry");
     config->libvirt_uri = g_strdup("qemu:///system");
+    config->libvirt_socket = g_strdup("/run/libvirt/libvirt-sock");
     config->pump_path = g_strdup(VMF_PUMP_PATH);
     config->pump_user = g_strdup("vmferry");
     config->run_directory = g_strdup(VMF_RUNDIR);
@@ -175,6 +177,7 @@ vmf_config_free(VmfConfig *config)
     g_free(config->address);
     g_free(config->tls_directory);
     g_free(config->libvirt_uri);
+    g_free(config->libvirt_socket);
     g_free(config->pump_path);
     g_free(config->pump_user);
     g_free(config->run_directory);
@@ -227,6 +230,7 @@ vmf_peer_config_load(const char *path, GError **error)
         {"Peer", "LibvirtUri", KEY_STRING, &peer->libvirt_uri, 0, 0},
         {"Peer", "MaySend", KEY_BOOL, &peer->may_send, 0, 0},
         {"Peer", "MayReceive", KEY_BOOL, &peer->may_receive, 0, 0},
+        {"Peer", "MayUseLibvirt", KEY_BOOL, &peer->may_use_libvirt, 0, 0},
     };
 
     peer->may_send = peer->may_receive = TRUE;

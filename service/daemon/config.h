@@ -13,11 +13,15 @@
 
 #define VMF_DEFAULT_PORT 16530
 
+/* As a peer's LibvirtUri: its libvirtd is reached through the migration's own data link. */
+#define VMF_LIBVIRT_THROUGH_PUMP "pump"
+
 typedef struct {
     char *address;              /* to listen on; NULL: every address of the host */
     guint16 port;               /* TCP */
     char *tls_directory;        /* cacert.pem, servercert.pem, serverkey.pem, ... */
     char *libvirt_uri;          /* of this host */
+    char *libvirt_socket;       /* where its libvirtd listens */
     char *pump_path;            /* the vmferry-pump to start */
     char *pump_user;            /* the user it becomes */
     char *run_directory;        /* sockets */
@@ -28,11 +32,12 @@ typedef struct {
 } VmfConfig;
 
 typedef struct {
-    char *name;       /* DNS name in the peer's certificate */
-    char **addresses; /* HOST or HOST:PORT, dialled in order; never empty */
-    char *libvirt_uri;
-    gboolean may_send;    /* may migrate guests to this host */
-    gboolean may_receive; /* guests may be migrated to it */
+    char *name;               /* DNS name in the peer's certificate */
+    char **addresses;         /* HOST or HOST:PORT, dialled in order; never empty */
+    char *libvirt_uri;        /* or VMF_LIBVIRT_THROUGH_PUMP */
+    gboolean may_send;        /* may migrate guests to this host */
+    gboolean may_receive;     /* guests may be migrated to it */
+    gboolean may_use_libvirt; /* its libvirtd may reach this host's through the pump */
 } VmfPeerConfig;
 
 VmfConfig *vmf_config_load(const char *path, GError **error);

@@ -206,7 +206,7 @@ vmf_daemon_add_migration(VmfDaemon *self, VmfMigration *migration, GError **erro
     g_hash_table_insert(self->migrations, g_strdup(vmf_migration_get_id(migration)),
                         g_object_ref(migration));
     g_signal_connect(migration, "finished", G_CALLBACK(vmf_daemon_on_finished), self);
-    vmf_manager_serve_cancel(migration);
+    vmf_manager_serve_migration(migration);
     g_dbus_object_manager_server_export(self->objects, vmf_migration_get_object(migration));
     return TRUE;
 }

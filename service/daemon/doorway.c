@@ -12,6 +12,7 @@
 struct VmfDoorway {
     char *id;
     char *path;
+    const char *kind; /* static */
     GSocket *socket;
     GSource *source;
     VmfPump *pump;
@@ -66,7 +67,7 @@ vmf_doorway_on_ready(GSocket *socket, GIOCondition condition, gpointer data)
         return G_SOURCE_CONTINUE;
     }
     if (vmf_doorway_admits(self, connection))
-        vmf_pump_attach_channel(self->pump, "qemu", connection);
+        vmf_pump_attach_channel(self->pump, self->kind, connection);
     return G_SOURCE_CONTINUE;
 }
 
@@ -93,13 +94,15 @@ vmf_doorway_bind(VmfDoorway *self, guint gid, GError **error)
 }
 
 VmfDoorway *
-vmf_doorway_open(const char *path, VmfPump *pump, const char *id, VmfOwner *owner, GError **error)
+vmf_doorway_open(const char *path, const char *kind, VmfPump *pump, const char *id, VmfOwner *owner,
+                 GError **error)
 {
     VmfDoorway *self = g_atomic_rc_box_new0(VmfDoorway);
     guint gid = 0;
 
     self->id = g_strdup(id);
     self->path = g_strdup(path);
+    self->kind = kind;
     self->pump = g_object_ref(pump);
     if (!vmf_owner_get(owner, &self->uid, &gid, error) || !vmf_doorway_bind(self, gid, error)) {
         vmf_doorway_unref(self);

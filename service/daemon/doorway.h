@@ -2,9 +2,10 @@
 /*
  * The socket at the source where libvirtd and QEMU bring a guest's stream: RUN/PEER/GUEST.sock.
  *
- * It takes root and the user that this host's QEMU runs as, nobody else; each connection becomes a
- * channel of the pump, in order of accept. Opening and closing may be done in a worker thread
- * (they block shortly); connections are taken on the main loop.
+ * And those beside it, for its disks and for the other host's libvirtd. It takes root and the user
+ * that this host's QEMU runs as, nobody else; each connection becomes a channel of the pump, in
+ * order of accept. Opening and closing may be done in a worker thread (they block shortly);
+ * connections are taken on the main loop.
  */
 #pragma once
 
@@ -13,9 +14,10 @@
 
 typedef struct VmfDoorway VmfDoorway;
 
-/* `id`: of the migration, for the log. */
-VmfDoorway *vmf_doorway_open(const char *path, VmfPump *pump, const char *id, VmfOwner *owner,
-                             GError **error);
+/* `kind`: of the channels, "qemu", "nbd" or "libvirt"; static. `id`: of the migration, for the log.
+ */
+VmfDoorway *vmf_doorway_open(const char *path, const char *kind, VmfPump *pump, const char *id,
+                             VmfOwner *owner, GError **error);
 
 /* Removes the socket; connections that were taken stay. */
 void vmf_doorway_close(VmfDoorway *doorway);

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/dialler.h"
 #include "daemon/guest.h"
 #include "daemon/link-service.h"
-#include "daemon/onward.h"
 #include "daemon/peer.h"
 #include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
@@ -26,8 +26,10 @@ struct VmfIncoming {
     VmfPeer *peer;
     GDBusConnection *link;
     char *host;
-    char *path; /* QEMU's socket */
-    guint uid;  /* QEMU's user */
+    char *dname;
+    char *path;       /* QEMU's socket */
+    guint uid;        /* QEMU's user */
+    gboolean libvirt; /* the peer may reach ours through the pump, and wants to */
     gboolean encrypt;
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     uint8_t ticket[VMF_TICKET_ID_SIZE];
@@ -37,6 +39,7 @@ struct VmfIncoming {
     GDBusMethodInvocation *finishing; /* Finish, likewise */
 
     VmfPump *pump;
+    VmfDialler *dialler;
     GError *pump_error;
     gulong cancel_handler;
     guint timer; /* the one patience that runs */
@@ -66,6 +69,7 @@ vmf_incoming_free(VmfIncoming *self)
     if (self->pump)
         g_signal_handlers_disconnect_by_data(self->pump, self);
     g_signal_handler_disconnect(self->migration, self->cancel_handler);
+    g_clear_pointer(&self->dialler, vmf_dialler_free);
     g_clear_object(&self->pump);
     g_clear_object(&self->skeleton);
     g_clear_object(&self->preparing);
@@ -76,6 +80,7 @@ vmf_incoming_free(VmfIncoming *self)
     g_object_unref(self->peer);
     g_object_unref(self->link);
     g_free(self->host);
+    g_free(self->dname);
     g_free(self->path);
     explicit_bzero(self->secret, sizeof self->secret);
     g_free(self);
@@ -109,10 +114,20 @@ vmf_incoming_decide(VmfIncoming *self, const GError *verdict)
         vmf_pump_stop(self->pump, verdict);
 }
 
+/* QEMU leaves its sockets behind. */
+static void
+vmf_incoming_remove_sockets(VmfIncoming *self)
+{
+    g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
+
+    (void)g_unlink(self->path);
+    (void)g_unlink(nbd);
+}
+
 static void
 vmf_incoming_end(VmfIncoming *self)
 {
-    (void)g_unlink(self->path);
+    vmf_incoming_remove_sockets(self);
     vmf_ticket_book_revoke(vmf_daemon_get_tickets(self->daemon), vmf_incoming_id(self));
     vmf_migration_finish(self->migration, self->verdict);
     if (self->finishing)
@@ -221,12 +236,9 @@ vmf_incoming_on_statistics(VmfPump *pump, GVariant *statistics, VmfIncoming *sel
 static void
 vmf_incoming_on_wanted(VmfPump *pump, guint channel, const char *kind, VmfIncoming *self)
 {
-    if (!g_str_equal(kind, "qemu")) {
-        vmf_pump_refuse_channel(pump, channel, "this host takes no channel of that kind");
-        return;
-    }
-    vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
-    vmf_onward_dial(pump, channel, self->path, self->uid, vmf_incoming_id(self));
+    if (g_str_equal(kind, "qemu"))
+        vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
+    vmf_dialler_add(self->dialler, channel, kind);
 }
 
 /* ---- the data link ---- */
@@ -367,12 +379,12 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
 
     connection = vmf_libvirt_open(config->libvirt_uri, &error);
     if (connection &&
-        vmf_guest_check_absent(connection, vmf_migration_get_domain(self->migration),
-                               vmf_migration_get_uuid(self->migration), &error) &&
+        vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
+                               &error) &&
         vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
         vmf_incoming_check_host(config, self->host, &error) &&
         vmf_incoming_make_directory(self->path, self->uid, gid, &error)) {
-        (void)g_unlink(self->path);
+        vmf_incoming_remove_sockets(self);
         pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
                               self->encrypt, NULL, &error);
     }
@@ -407,6 +419,9 @@ vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
 
     self->pump = g_task_propagate_pointer(G_TASK(result), &error);
     if (self->pump) {
+        self->dialler = vmf_dialler_new(
+            self->pump, vmf_incoming_id(self), self->path, self->uid,
+            self->libvirt ? vmf_daemon_get_config(self->daemon)->libvirt_socket : NULL);
         g_signal_connect(self->pump, "ended", G_CALLBACK(vmf_incoming_on_pump_ended), self);
         g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
         g_signal_connect(self->pump, "channel-wanted", G_CALLBACK(vmf_incoming_on_wanted), self);
@@ -473,6 +488,8 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
     self->peer = g_object_ref(request->peer);
     self->link = g_object_ref(request->link);
     self->host = g_strdup(request->host);
+    self->dname = g_strdup(request->dname);
+    self->libvirt = request->libvirt;
     self->path = g_steal_pointer(&path);
     self->encrypt = !request->unencrypted;
     memcpy(self->secret, ticket->secret, sizeof self->secret);

@@ -19,9 +19,11 @@
 typedef struct {
     const char *id;
     const char *name;
+    const char *dname; /* the guest's name here */
     const char *uuid;
     const char *host; /* this host, as the source knows it */
     gboolean unencrypted;
+    gboolean libvirt; /* libvirtd is to be reached through the pump */
     VmfPeer *peer;
     GDBusConnection *link;
 } VmfIncomingRequest;

@@ -25,9 +25,12 @@ static void
 vmf_job_watch_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int detail,
                            VmfJobWatch *self)
 {
-    if (vmf_job_watch_is_mine(self, uuid) && event == VIR_DOMAIN_EVENT_SUSPENDED &&
-        detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
+    if (!vmf_job_watch_is_mine(self, uuid) || event != VIR_DOMAIN_EVENT_SUSPENDED)
+        return;
+    if (detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
         vmf_migration_set_state(self->migration, VMF_STATE_SWITCHING);
+    else if (detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY)
+        vmf_migration_set_state(self->migration, VMF_STATE_POSTCOPY);
 }
 
 static void

@@ -116,10 +116,15 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
     g_variant_lookup(guest, "uuid", "&s", &request->uuid);
     g_variant_lookup(guest, "host", "&s", &request->host);
     g_variant_lookup(guest, "unencrypted", "b", &request->unencrypted);
+    g_variant_lookup(guest, "libvirt", "b", &request->libvirt);
+    if (!g_variant_lookup(guest, "dname", "&s", &request->dname))
+        request->dname = request->name;
     if (!vmf_migration_id_is_valid(request->id))
         problem = "the migration's id is not valid";
     else if (!vmf_guest_name_is_valid(request->name))
         problem = "the guest's name is missing or not valid";
+    else if (!vmf_guest_name_is_valid(request->dname))
+        problem = "the guest's name at the destination is not valid";
     else if (!vmf_guest_uuid_is_valid(request->uuid))
         problem = "the guest's UUID is missing or not valid";
     else if (!request->host || !vmf_peer_name_is_valid(request->host))
@@ -146,6 +151,10 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
         return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
                                        "the destination's configuration allows no unencrypted "
                                        "data links (AllowUnencrypted in its vmferryd.conf)");
+    if (request.libvirt && !vmf_peer_get_config(service->peer)->may_use_libvirt)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                                       "the destination's configuration lets this host not reach "
+                                       "its libvirtd (MayUseLibvirt in its peers.d)");
     vmf_incoming_prepare(service->daemon, &request, skeleton, invocation);
     return TRUE;
 }
@@ -176,7 +185,7 @@ vmf_link_on_cancel(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, cons
         return TRUE;
     if (!migration ||
         g_strcmp0(vmf_migration_get_peer(migration), vmf_peer_get_config(service->peer)->name) ||
-        !vmf_migration_request_cancel(migration))
+        !vmf_migration_request_cancel(migration, NULL))
         return vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
                                        "no migration with that id goes to this host");
     vmf_bus_link_complete_cancel(skeleton, invocation);

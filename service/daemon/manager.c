@@ -16,7 +16,7 @@ typedef struct {
     GDBusMethodInvocation *invocation;
     char *domain;
     VmfPeer *peer;
-    VmfOutgoingOptions options;
+    VmfOptions *options; /* NULL once it is under way */
 } VmfRequest;
 
 static void
@@ -26,6 +26,7 @@ vmf_request_free(gpointer data)
 
     g_object_unref(request->skeleton);
     g_clear_object(&request->peer);
+    g_clear_pointer(&request->options, vmf_options_free);
     g_free(request->domain);
     g_free(request);
 }
@@ -50,30 +51,6 @@ vmf_manager_find_peer(VmfDaemon *daemon, const char *name, GError **error)
 }
 
 /* ---- Migrate ---- */
-
-static gboolean
-vmf_options_read(GVariant *options, VmfOutgoingOptions *ret, GError **error)
-{
-    GVariantIter iter;
-    const char *key;
-    GVariant *value;
-
-    g_variant_iter_init(&iter, options);
-    while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-        gboolean known =
-            g_str_equal(key, "unencrypted") && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN);
-
-        if (known)
-            ret->unencrypted = g_variant_get_boolean(value);
-        g_variant_unref(value);
-        if (known)
-            continue;
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
-                    "option '%s' is not known, or of another type", key);
-        return FALSE;
-    }
-    return TRUE;
-}
 
 static void
 vmf_migrate_look_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
@@ -112,13 +89,15 @@ vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
     init.domain = guest->name;
     init.uuid = guest->uuid;
     init.peer = vmf_peer_get_config(request->peer)->name;
-    init.encrypted = !request->options.unencrypted;
+    init.encrypted = !request->options->unencrypted;
+    init.postcopy = request->options->postcopy;
     migration = vmf_migration_new(&init);
     if (!vmf_daemon_add_migration(request->daemon, migration, &error)) {
         vmf_request_fail(request, error);
         return;
     }
-    vmf_outgoing_start(request->daemon, migration, request->peer, &request->options);
+    vmf_outgoing_start(request->daemon, migration, request->peer,
+                       g_steal_pointer(&request->options));
     vmf_bus_manager_complete_migrate(
         request->skeleton, request->invocation,
         g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));
@@ -144,11 +123,12 @@ vmf_migrate_authorized(GDBusMethodInvocation *invocation, gpointer data)
         return;
     }
     g_object_ref(request->peer);
-    if (vmf_options_read(options, &request->options, &error)) {
+    request->options = vmf_options_parse(options, &error);
+    if (request->options) {
         if (!vmf_peer_get_config(request->peer)->may_receive)
             error = g_error_new(VMF_ERROR, VMF_ERROR_PEER_REFUSED,
                                 "this host sends no guests to %s (MayReceive in peers.d)", peer);
-        else if (request->options.unencrypted && !config->allow_unencrypted)
+        else if (request->options->unencrypted && !config->allow_unencrypted)
             error = g_error_new_literal(VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
                                         "this host allows no unencrypted data links "
                                         "(AllowUnencrypted in vmferryd.conf)");
@@ -242,19 +222,27 @@ vmf_manager_on_connect(VmfBusManager *skeleton, GDBusMethodInvocation *invocatio
     return TRUE;
 }
 
-/* ---- Migration.Cancel ---- */
+/* ---- the methods of a Migration ---- */
+
+typedef gboolean (*VmfMigrationRequest)(VmfMigration *migration, GError **error);
+
+static void
+vmf_migration_ask(GDBusMethodInvocation *invocation, VmfMigration *migration,
+                  VmfMigrationRequest request)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (request(migration, &error))
+        g_dbus_method_invocation_return_value(invocation, NULL);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    g_object_unref(migration);
+}
 
 static void
 vmf_cancel_authorized(GDBusMethodInvocation *invocation, gpointer data)
 {
-    g_autoptr(VmfMigration) migration = data;
-
-    if (vmf_migration_request_cancel(migration))
-        g_dbus_method_invocation_return_value(invocation, NULL);
-    else
-        g_dbus_method_invocation_return_error(invocation, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
-                                              "migration %s is over already",
-                                              vmf_migration_get_id(migration));
+    vmf_migration_ask(invocation, data, vmf_migration_request_cancel);
 }
 
 static gboolean
@@ -265,14 +253,31 @@ vmf_manager_on_cancel(VmfBusMigration *skeleton, GDBusMethodInvocation *invocati
     return TRUE;
 }
 
+static void
+vmf_postcopy_authorized(GDBusMethodInvocation *invocation, gpointer data)
+{
+    vmf_migration_ask(invocation, data, vmf_migration_request_postcopy);
+}
+
+static gboolean
+vmf_manager_on_postcopy(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
+                        VmfMigration *migration)
+{
+    vmf_authority_check(invocation, vmf_postcopy_authorized, g_object_ref(migration),
+                        g_object_unref);
+    return TRUE;
+}
+
 void
-vmf_manager_serve_cancel(VmfMigration *migration)
+vmf_manager_serve_migration(VmfMigration *migration)
 {
     g_autoptr(GDBusInterface) skeleton = g_dbus_object_get_interface(
         G_DBUS_OBJECT(vmf_migration_get_object(migration)), "org.vmferry1.Migration");
 
     /* The migration holds the skeleton, so this must not hold the migration. */
     g_signal_connect(skeleton, "handle-cancel", G_CALLBACK(vmf_manager_on_cancel), migration);
+    g_signal_connect(skeleton, "handle-start-post-copy", G_CALLBACK(vmf_manager_on_postcopy),
+                     migration);
 }
 
 static void

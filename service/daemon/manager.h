@@ -11,5 +11,5 @@
 /* The object to put on the bus; the caller's. It borrows the daemon. */
 GDBusInterfaceSkeleton *vmf_manager_new(VmfDaemon *daemon);
 
-/* Cancel on a migration's object, for root. */
-void vmf_manager_serve_cancel(VmfMigration *migration);
+/* The methods of a migration's object, for root. */
+void vmf_manager_serve_migration(VmfMigration *migration);

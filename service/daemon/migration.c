@@ -15,6 +15,7 @@ struct _VmfMigration {
     char *domain;
     char *uuid;
     char *peer;
+    gboolean postcopy;
     VmfBusObjectSkeleton *object;
     VmfBusMigration *bus; /* its setters may be called from any thread */
     GMutex lock;          /* for the following */
@@ -24,11 +25,11 @@ struct _VmfMigration {
 
 G_DEFINE_FINAL_TYPE(VmfMigration, vmf_migration, G_TYPE_OBJECT)
 
-enum { SIGNAL_CANCEL, SIGNAL_FINISHED, SIGNALS };
+enum { SIGNAL_CANCEL, SIGNAL_POSTCOPY, SIGNAL_FINISHED, SIGNALS };
 
 static guint vmf_migration_signals[SIGNALS];
 
-static const char *const vmf_state_names[] = {"preparing", "running", "switching",
+static const char *const vmf_state_names[] = {"preparing", "running", "switching", "postcopy",
                                               "completed", "failed",  "cancelled"};
 
 gboolean
@@ -200,12 +201,43 @@ vmf_migration_note_iteration(VmfMigration *self, guint iteration)
         vmf_bus_migration_set_iteration(self->bus, iteration);
 }
 
-gboolean
-vmf_migration_request_cancel(VmfMigration *self)
+static gboolean
+vmf_migration_check_running(VmfMigration *self, GError **error)
 {
-    if (vmf_migration_is_finished(self))
+    if (!vmf_migration_is_finished(self))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION, "migration %s is over already",
+                self->id);
+    return FALSE;
+}
+
+gboolean
+vmf_migration_request_cancel(VmfMigration *self, GError **error)
+{
+    if (!vmf_migration_check_running(self, error))
         return FALSE;
+    if (vmf_migration_get_state(self) == VMF_STATE_POSTCOPY) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "migration %s has switched to post-copy: the guest runs at the destination and "
+                    "cannot go back",
+                    self->id);
+        return FALSE;
+    }
     g_signal_emit(self, vmf_migration_signals[SIGNAL_CANCEL], 0);
+    return TRUE;
+}
+
+gboolean
+vmf_migration_request_postcopy(VmfMigration *self, GError **error)
+{
+    if (!vmf_migration_check_running(self, error))
+        return FALSE;
+    if (!self->postcopy) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "migration %s was not started with post-copy allowed", self->id);
+        return FALSE;
+    }
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_POSTCOPY], 0);
     return TRUE;
 }
 
@@ -232,6 +264,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
     G_OBJECT_CLASS(class)->finalize = vmf_migration_finalize;
     vmf_migration_signals[SIGNAL_CANCEL] =
         g_signal_new("cancel", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_POSTCOPY] =
+        g_signal_new("postcopy", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
@@ -254,6 +288,7 @@ vmf_migration_new(const VmfMigrationInit *init)
     self->domain = g_strdup(init->domain);
     self->uuid = g_strdup(init->uuid);
     self->peer = g_strdup(init->peer);
+    self->postcopy = init->postcopy;
     g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
                  init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump", "origin",
                  "vmferry", "encrypted", init->encrypted, "state",

@@ -3,10 +3,10 @@
  * A migration as the bus shows it, on either side: org.vmferry1.Migration.
  *
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
- * be called from any thread; signals are emitted on the main loop: "cancel" (somebody asked for it)
- * and "finished" (a final state, once).
- * State goes preparing -> running -> switching -> completed|failed|cancelled, never back; what
- * comes after a final state is ignored.
+ * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
+ * (somebody asked for it) and "finished" (a final state, once). State goes preparing -> running ->
+ * switching -> [postcopy] -> completed|failed|cancelled, never back; what comes after a final state
+ * is ignored.
  */
 #pragma once
 
@@ -23,6 +23,7 @@ typedef enum {
     VMF_STATE_PREPARING,
     VMF_STATE_RUNNING,
     VMF_STATE_SWITCHING,
+    VMF_STATE_POSTCOPY,
     VMF_STATE_COMPLETED,
     VMF_STATE_FAILED,
     VMF_STATE_CANCELLED,
@@ -35,6 +36,7 @@ typedef struct {
     const char *peer;
     gboolean outgoing;
     gboolean encrypted;
+    gboolean postcopy; /* may be switched to it */
 } VmfMigrationInit;
 
 VmfMigration *vmf_migration_new(const VmfMigrationInit *init);
@@ -65,5 +67,11 @@ void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics
 void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);
 void vmf_migration_note_iteration(VmfMigration *migration, guint iteration);
 
-/* Main loop only: emits "cancel" unless it is over. FALSE when it is. */
-gboolean vmf_migration_request_cancel(VmfMigration *migration);
+/*
+ * Main loop only: emits "cancel". Errors: NO_SUCH_MIGRATION (it is over), NOT_SUPPORTED (post-copy:
+ * the guest runs at the destination, and only there).
+ */
+gboolean vmf_migration_request_cancel(VmfMigration *migration, GError **error);
+
+/* Likewise "postcopy". Errors: NO_SUCH_MIGRATION, NOT_SUPPORTED (not asked for at the start). */
+gboolean vmf_migration_request_postcopy(VmfMigration *migration, GError **error);

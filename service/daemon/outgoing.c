@@ -6,10 +6,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/doorway.h"
+#include "daemon/job-watch.h"
 #include "daemon/link-service.h"
+#include "daemon/pilot.h"
 #include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
-#include "daemon/job-watch.h"
 #include "link/control.h"
 
 #define VMF_PREPARE_TIMEOUT 30000 /* ms */
@@ -20,10 +21,11 @@ typedef struct {
     VmfDaemon *daemon; /* outlives it: it waits for its migrations */
     VmfMigration *migration;
     VmfPeer *peer;
-    gboolean encrypt;
+    VmfOptions *options;
     GCancellable *cancellable; /* for every step but libvirt's */
     gulong cancel_handler;
     VmfJobWatch *watch;
+    VmfPilot *pilot;
 
     /* the worker's, set once and in order */
     GDBusConnection *link;
@@ -32,7 +34,7 @@ typedef struct {
     char *path;
     uint8_t ticket[VMF_TICKET_ID_SIZE];
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
-    VmfDoorway *doorway;
+    GPtrArray *doorways;
 
     GMutex lock; /* for the following, which both threads touch */
     VmfPump *pump;
@@ -59,6 +61,8 @@ vmf_outgoing_free(gpointer data)
     g_object_unref(self->migration);
     g_object_unref(self->peer);
     g_free(self->path);
+    g_ptr_array_unref(self->doorways);
+    vmf_options_free(self->options);
     g_mutex_clear(&self->lock);
     explicit_bzero(self->secret, sizeof self->secret);
     g_free(self);
@@ -173,6 +177,13 @@ vmf_outgoing_read_answer(VmfOutgoing *self, GVariant *answer, GError **error)
     return FALSE;
 }
 
+/* The source's libvirtd reaches the destination's over the data link. */
+static gboolean
+vmf_outgoing_carries_libvirt(VmfOutgoing *self)
+{
+    return g_str_equal(vmf_peer_get_config(self->peer)->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP);
+}
+
 static gboolean
 vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
 {
@@ -192,7 +203,10 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     g_variant_dict_insert(&guest, "name", "s", vmf_migration_get_domain(self->migration));
     g_variant_dict_insert(&guest, "uuid", "s", vmf_migration_get_uuid(self->migration));
     g_variant_dict_insert(&guest, "host", "s", peer->name);
-    g_variant_dict_insert(&guest, "unencrypted", "b", !self->encrypt);
+    g_variant_dict_insert(&guest, "libvirt", "b", vmf_outgoing_carries_libvirt(self));
+    if (self->options->dname)
+        g_variant_dict_insert(&guest, "dname", "s", self->options->dname);
+    g_variant_dict_insert(&guest, "unencrypted", "b", self->options->unencrypted);
     self->prepared = TRUE; /* or may be, if no answer comes */
     answer = g_dbus_connection_call_sync(
         self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Prepare",
@@ -212,7 +226,7 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     const VmfConfig *config = vmf_daemon_get_config(self->daemon);
     g_autoptr(GSocket) data = NULL;
     VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
-                                   self->encrypt, self->cancellable, error);
+                                   !self->options->unencrypted, self->cancellable, error);
 
     if (!pump)
         return FALSE;
@@ -225,19 +239,54 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     return data && vmf_pump_attach_link(pump, data, TRUE, self->cancellable, error);
 }
 
+static gboolean
+vmf_outgoing_open_doorway(VmfOutgoing *self, const char *path, const char *kind, GError **error)
+{
+    VmfDoorway *doorway = vmf_doorway_open(path, kind, self->pump, vmf_outgoing_id(self),
+                                           vmf_daemon_get_owner(self->daemon), error);
+
+    if (doorway)
+        g_ptr_array_add(self->doorways, doorway);
+    return doorway != NULL;
+}
+
+static gboolean
+vmf_outgoing_open_doorways(VmfOutgoing *self, GError **error)
+{
+    g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
+    g_autofree char *virt = vmf_socket_path_for_libvirt(self->path);
+
+    return vmf_outgoing_open_doorway(self, self->path, "qemu", error) &&
+           (!self->options->copy_storage || vmf_outgoing_open_doorway(self, nbd, "nbd", error)) &&
+           (!vmf_outgoing_carries_libvirt(self) ||
+            vmf_outgoing_open_doorway(self, virt, "libvirt", error));
+}
+
+/* Our paths hold nothing that a URI would have to escape. */
+static char *
+vmf_outgoing_destination_uri(VmfOutgoing *self)
+{
+    g_autofree char *virt = vmf_socket_path_for_libvirt(self->path);
+
+    if (!vmf_outgoing_carries_libvirt(self))
+        return g_strdup(vmf_peer_get_config(self->peer)->libvirt_uri);
+    return g_strdup_printf("qemu+unix:///system?socket=%s", virt);
+}
+
 static int
 vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain)
 {
+    g_autofree char *destination = vmf_outgoing_destination_uri(self);
+    g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
     g_autofree char *uri = g_strdup_printf("unix://%s", self->path);
+    g_autofree char *disks_uri = g_strdup_printf("unix://%s", nbd);
     virTypedParameterPtr params = NULL;
     int n = 0;
-    int max = 0;
     int result = -1;
 
-    if (virTypedParamsAddString(&params, &n, &max, VIR_MIGRATE_PARAM_URI, uri) == 0)
-        result =
-            virDomainMigrateToURI3(domain, vmf_peer_get_config(self->peer)->libvirt_uri, params,
-                                   (unsigned int)n, VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER);
+    if (vmf_options_get_params(self->options, uri, disks_uri, &params, &n))
+        result = virDomainMigrateToURI3(domain, destination, params, (unsigned int)n,
+                                        vmf_options_get_flags(self->options));
     virTypedParamsFree(params, n);
     return result;
 }
@@ -311,8 +360,7 @@ vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
 static void
 vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
 {
-    if (self->doorway)
-        vmf_doorway_close(self->doorway);
+    g_ptr_array_set_size(self->doorways, 0); /* closes them */
     if (self->pump && error)
         vmf_pump_stop(self->pump, error);
     if (self->prepared)
@@ -328,12 +376,9 @@ vmf_outgoing_thread(gpointer data)
     VmfOutgoing *self = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error)) {
-        self->doorway = vmf_doorway_open(self->path, self->pump, vmf_outgoing_id(self),
-                                         vmf_daemon_get_owner(self->daemon), &error);
-        if (self->doorway)
-            vmf_outgoing_migrate(self, &error);
-    }
+    if (vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error) &&
+        vmf_outgoing_open_doorways(self, &error))
+        vmf_outgoing_migrate(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_clear_error(&error);
         g_set_error_literal(&error, VMF_ERROR, VMF_ERROR_CANCELLED,
@@ -359,14 +404,14 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
         g_signal_handlers_disconnect_by_data(self->pump, self);
     g_signal_handler_disconnect(self->migration, self->cancel_handler);
     vmf_job_watch_stop(self->watch);
+    vmf_pilot_stop(self->pilot);
     g_task_propagate_boolean(G_TASK(result), &error);
     vmf_migration_finish(self->migration, error);
     vmf_outgoing_free(self);
 }
 
 void
-vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
-                   const VmfOutgoingOptions *options)
+vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options)
 {
     VmfOutgoing *self = g_new0(VmfOutgoing, 1);
     g_autoptr(GTask) task = g_task_new(NULL, NULL, vmf_outgoing_done, self);
@@ -374,7 +419,8 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
     self->daemon = daemon;
     self->migration = g_object_ref(migration);
     self->peer = g_object_ref(peer);
-    self->encrypt = !options->unencrypted;
+    self->options = options;
+    self->doorways = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_doorway_close);
     self->cancellable = g_cancellable_new();
     self->path =
         vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory,
@@ -386,6 +432,8 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
              vmf_migration_get_peer(migration));
     self->watch = vmf_job_watch_start(migration, vmf_daemon_get_libvirt(daemon),
                                       vmf_daemon_get_config(daemon)->libvirt_uri);
+    self->pilot = vmf_pilot_start(migration, vmf_daemon_get_libvirt(daemon),
+                                  vmf_daemon_get_config(daemon)->libvirt_uri, options);
     g_task_set_task_data(task, self, NULL);
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
     g_thread_unref(g_thread_new("migration", vmf_outgoing_thread, g_object_ref(task)));

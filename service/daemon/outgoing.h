@@ -5,7 +5,8 @@
  *   control link   found or dialled
  *   Link.Prepare   the destination is ready and gives path, ticket and secret
  *   pump           started here; a data connection dialled and handed to it
- *   socket         RUN/PEER/GUEST.sock, where libvirt and QEMU will connect (main loop)
+ *   sockets        RUN/PEER/GUEST.sock and those beside it, where libvirt and QEMU will connect
+ *                  (main loop)
  *   migrate        virDomainMigrateToURI3, peer-to-peer: this host's libvirtd leads
  *   Link.Finish    the destination hears how libvirt says it ended
  *
@@ -16,12 +17,9 @@
 
 #include "daemon/daemon.h"
 #include "daemon/guest.h"
+#include "daemon/options.h"
 #include "daemon/peer.h"
 
-typedef struct {
-    gboolean unencrypted;
-} VmfOutgoingOptions;
-
-/* Starts; `migration` tells the rest. It is on the bus already. */
+/* Starts; `migration` tells the rest. It is on the bus already. Takes the options. */
 void vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
-                        const VmfOutgoingOptions *options);
+                        VmfOptions *options);

@@ -37,6 +37,25 @@ vmf_socket_path(const char *run_directory, const char *peer, const char *guest)
     return g_string_free(g_steal_pointer(&path), FALSE);
 }
 
+/* No longer than `path`, so it fits as well. */
+static char *
+vmf_socket_path_with(const char *path, const char *suffix)
+{
+    return g_strdup_printf("%.*s%s", (int)(strlen(path) - strlen(SUFFIX)), path, suffix);
+}
+
+char *
+vmf_socket_path_for_nbd(const char *path)
+{
+    return vmf_socket_path_with(path, ".nbd");
+}
+
+char *
+vmf_socket_path_for_libvirt(const char *path)
+{
+    return vmf_socket_path_with(path, ".virt");
+}
+
 char *
 vmf_pump_socket_path(const char *run_directory, const char *id)
 {

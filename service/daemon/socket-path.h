@@ -4,6 +4,8 @@
  *
  *   RUN/PEER/GUEST.sock  on the source our socket, on the destination the one QEMU itself binds:
  *                        libvirt hands one path string to both
+ *   RUN/PEER/GUEST.nbd   likewise for the disks of a guest that takes them along
+ *   RUN/PEER/GUEST.virt  on the source, where its libvirtd finds the destination's through the pump
  *   RUN/pumps/ID         control sockets of pumps
  *
  * A guest's name may hold anything but a slash. Bytes outside [A-Za-z0-9._-], and a dot in front,
@@ -19,5 +21,9 @@
 
 /* NULL when `run_directory` and `peer` leave no room for a guest (40 bytes are enough). */
 char *vmf_socket_path(const char *run_directory, const char *peer, const char *guest);
+
+/* The sockets beside one of vmf_socket_path(). */
+char *vmf_socket_path_for_nbd(const char *path);
+char *vmf_socket_path_for_libvirt(const char *path);
 
 char *vmf_pump_socket_path(const char *run_directory, const char *id);

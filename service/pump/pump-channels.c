@@ -62,6 +62,7 @@ vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind)
         .id = id, .kind = kind, .side = pump->side, .mux = pump->mux, .pool = pump->pool};
     VmfChannel *channel = vmf_channel_new(&setup, &vmf_pump_channel_events, pump);
 
+    pump->carries_qemu |= kind == VMF_CHANNEL_QEMU;
     g_ptr_array_add(pump->channels, channel);
     vmf_pump_watch_absence(pump);
     return channel;

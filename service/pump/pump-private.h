@@ -22,7 +22,8 @@ struct VmfPump {
     VmfMux *mux;         /* from Start on */
     GPtrArray *channels; /* of VmfChannel; [id - 1] */
     guint n_over;
-    guint next_turn; /* the channel that is offered room first */
+    gboolean carries_qemu; /* one of them is, or was, a stream of QEMU's */
+    guint next_turn;       /* the channel that is offered room first */
     VmfStatistics statistics;
 
     VmfPumpLinked linked; /* while a link is being attached */

@@ -88,8 +88,12 @@ vmf_pump_is_idle(const VmfPump *pump)
 void
 vmf_pump_check_over(VmfPump *pump)
 {
-    /* that all is delivered is the source's to say first: it knows whether more channels come */
-    if (vmf_pump_is_idle(pump) && (pump->error || pump->side == VMF_SIDE_SOURCE))
+    /*
+     * That all is delivered is the source's to say first. Disks and libvirt may come and go before
+     * QEMU's stream, which is what it is all for.
+     */
+    if (vmf_pump_is_idle(pump) &&
+        (pump->error || (pump->side == VMF_SIDE_SOURCE && pump->carries_qemu)))
         vmf_pump_leave(pump);
     else
         vmf_pump_watch_absence(pump);

@@ -166,7 +166,8 @@ test_peers_are_read_in_order_of_names(void **state)
 
     write_file(fixture, "b.conf",
                "[Peer]\nName=b.example.org\nAddresses=b1:1;192.0.2.7;\n"
-               "LibvirtUri=qemu+ssh://b/system\nMaySend=false\nMayReceive=false\n");
+               "LibvirtUri=qemu+ssh://b/system\nMaySend=false\nMayReceive=false\n"
+               "MayUseLibvirt=true\n");
     write_file(fixture, "a.conf", "[Peer]\nName=a\n");
     write_file(fixture, "c.conf.sample", "[Peer]\nName=c\n");
     write_file(fixture, ".d.conf", "[Peer]\nName=d\n");
@@ -181,6 +182,7 @@ test_peers_are_read_in_order_of_names(void **state)
     assert_string_equal(peer->libvirt_uri, "qemu+tls://a/system");
     assert_true(peer->may_send);
     assert_true(peer->may_receive);
+    assert_false(peer->may_use_libvirt);
 
     peer = peers->pdata[1];
     assert_string_equal(peer->name, "b.example.org");
@@ -190,6 +192,7 @@ test_peers_are_read_in_order_of_names(void **state)
     assert_string_equal(peer->libvirt_uri, "qemu+ssh://b/system");
     assert_false(peer->may_send);
     assert_false(peer->may_receive);
+    assert_true(peer->may_use_libvirt);
 }
 
 static void

@@ -364,12 +364,12 @@ test_cancel_until_it_is_over(void **state)
 {
     Fixture *fixture = *state;
 
-    assert_true(vmf_migration_request_cancel(fixture->migration));
-    assert_true(vmf_migration_request_cancel(fixture->migration));
+    assert_true(vmf_migration_request_cancel(fixture->migration, NULL));
+    assert_true(vmf_migration_request_cancel(fixture->migration, NULL));
     assert_int_equal(fixture->cancels, 2);
     assert_int_equal(vmf_migration_get_state(fixture->migration), VMF_STATE_PREPARING);
     vmf_migration_finish(fixture->migration, NULL);
-    assert_false(vmf_migration_request_cancel(fixture->migration));
+    assert_false(vmf_migration_request_cancel(fixture->migration, NULL));
     assert_int_equal(fixture->cancels, 2);
 }
 

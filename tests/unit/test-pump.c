@@ -100,7 +100,7 @@ static void
 test_half_close_leaves_the_way_back(void **state)
 {
     PumpPair *pair = pump_pair_linked(FALSE);
-    guint id = pump_pair_open(pair, "nbd");
+    guint id = pump_pair_open(pair, "qemu");
     int source = pair->at_source[id - 1], destination = pair->at_destination[id - 1];
 
     pump_write(source, "last");
@@ -116,6 +116,27 @@ test_half_close_leaves_the_way_back(void **state)
     pump_expect_end(source);
     pump_pair_wait_ended(pair);
     assert_clean(pair, 1);
+    pump_pair_free(pair);
+}
+
+/* Disks may come and go before QEMU's stream; that is not the end. */
+static void
+test_goes_on_until_qemu_has_been(void **state)
+{
+    PumpPair *pair = pump_pair_linked(TRUE);
+
+    for (int i = 0; i < 2; i++) {
+        guint id = pump_pair_open(pair, i == 0 ? "nbd" : "qemu");
+
+        pump_write(pair->at_source[id - 1], "bytes");
+        pump_expect(pair->at_destination[id - 1], "bytes");
+        assert_int_equal(shutdown(pair->at_source[id - 1], SHUT_WR), 0);
+        assert_int_equal(shutdown(pair->at_destination[id - 1], SHUT_WR), 0);
+        pump_expect_end(pair->at_source[id - 1]);
+        pump_expect_end(pair->at_destination[id - 1]);
+    }
+    pump_pair_wait_ended(pair);
+    assert_clean(pair, 2);
     pump_pair_free(pair);
 }
 
@@ -280,6 +301,7 @@ main(void)
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_ends_come_in_order),
         cmocka_unit_test(test_half_close_leaves_the_way_back),
+        cmocka_unit_test(test_goes_on_until_qemu_has_been),
         cmocka_unit_test(test_single_bytes_go_at_once),
         cmocka_unit_test(test_destination_speaks_first),
         cmocka_unit_test(test_stalled_channel_blocks_no_other),

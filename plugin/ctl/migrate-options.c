@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/migrate-options.h"
+
+#include "base/error.h"
+
+GOptionEntry *
+vmf_migrate_options_entries(VmfMigrateOptions *options)
+{
+    const GOptionEntry entries[] = {
+        {"json", 'j', 0, G_OPTION_ARG_NONE, &options->json, "Print the result as JSON", NULL},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet, "Show no progress", NULL},
+        {"unencrypted", 0, 0, G_OPTION_ARG_NONE, &options->unencrypted,
+         "Carry the stream without TLS; both hosts must allow it", NULL},
+        {"parallel", 0, 0, G_OPTION_ARG_INT, &options->parallel, "Let QEMU send over N connections",
+         "N"},
+        {"postcopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy,
+         "Allow vmferry postcopy, and --on-timeout postcopy", NULL},
+        {"postcopy-after-precopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy_after_precopy,
+         "Switch to post-copy after the first pass", NULL},
+        {"persistent", 0, 0, G_OPTION_ARG_NONE, &options->persistent,
+         "Define the guest at the destination", NULL},
+        {"undefine-source", 0, 0, G_OPTION_ARG_NONE, &options->undefine_source,
+         "Undefine it here when it has moved", NULL},
+        {"copy-storage", 0, 0, G_OPTION_ARG_STRING, &options->copy_storage,
+         "Take disks along: all, or inc for changes to a backing file", "all|inc"},
+        {"timeout", 0, 0, G_OPTION_ARG_INT, &options->timeout,
+         "If it is not over in S seconds, do what --on-timeout says", "S"},
+        {"on-timeout", 0, 0, G_OPTION_ARG_STRING, &options->on_timeout,
+         "suspend the guest (default), switch to postcopy, or abort", "ACTION"},
+        {"dname", 0, 0, G_OPTION_ARG_STRING, &options->dname,
+         "Another name for the guest at the destination", "NAME"},
+        {"xml", 0, 0, G_OPTION_ARG_FILENAME, &options->xml,
+         "Another domain XML for the destination", "FILE"},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+
+    return g_memdup2(entries, sizeof entries);
+}
+
+static gboolean
+vmf_migrate_options_add_number(GVariantDict *dict, const char *name, int value, GError **error)
+{
+    if (value < 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, "--%s must not be negative",
+                    name);
+        return FALSE;
+    }
+    if (value > 0)
+        g_variant_dict_insert(dict, name, "u", (guint)value);
+    return TRUE;
+}
+
+static gboolean
+vmf_migrate_options_add_file(GVariantDict *dict, const char *path, GError **error)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GError) problem = NULL;
+
+    if (!path)
+        return TRUE;
+    if (!g_file_get_contents(path, &text, NULL, &problem) || !g_utf8_validate(text, -1, NULL)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, "--xml: %s",
+                    problem ? problem->message : "the file is not UTF-8 text");
+        return FALSE;
+    }
+    g_variant_dict_insert(dict, "xml", "s", text);
+    return TRUE;
+}
+
+GVariant *
+vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
+{
+    const struct {
+        const char *name;
+        gboolean value;
+    } flags[] = {{"unencrypted", options->unencrypted},
+                 {"postcopy", options->postcopy},
+                 {"postcopy-after-precopy", options->postcopy_after_precopy},
+                 {"persistent", options->persistent},
+                 {"undefine-source", options->undefine_source}};
+    const struct {
+        const char *name;
+        const char *value;
+    } strings[] = {{"copy-storage", options->copy_storage},
+                   {"on-timeout", options->on_timeout},
+                   {"dname", options->dname}};
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(flags); i++)
+        if (flags[i].value)
+            g_variant_dict_insert(&dict, flags[i].name, "b", TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
+        if (strings[i].value)
+            g_variant_dict_insert(&dict, strings[i].name, "s", strings[i].value);
+    if (!vmf_migrate_options_add_number(&dict, "parallel", options->parallel, error) ||
+        !vmf_migrate_options_add_number(&dict, "timeout", options->timeout, error) ||
+        !vmf_migrate_options_add_file(&dict, options->xml, error))
+        return NULL;
+    return g_variant_dict_end(&dict);
+}
+
+void
+vmf_migrate_options_clear(VmfMigrateOptions *options)
+{
+    g_free(options->copy_storage);
+    g_free(options->on_timeout);
+    g_free(options->dname);
+    g_free(options->xml);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/options.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+#define VMF_PARALLEL_MAX 32
+#define VMF_NAME_MAX 255
+#define VMF_XML_MAX (4 * 1024 * 1024)
+
+typedef struct {
+    const char *name;
+    const char *type;
+    gpointer value; /* gboolean *, guint *, guint64 * or char ** */
+} VmfOption;
+
+static void
+vmf_option_take(const VmfOption *option, GVariant *value)
+{
+    if (*option->type == 'b')
+        *(gboolean *)option->value = g_variant_get_boolean(value);
+    else if (*option->type == 'u')
+        *(guint *)option->value = g_variant_get_uint32(value);
+    else if (*option->type == 't')
+        *(guint64 *)option->value = g_variant_get_uint64(value);
+    else
+        *(char **)option->value = g_variant_dup_string(value, NULL);
+}
+
+static gboolean
+vmf_options_read(GVariant *dict, const VmfOption *known, gsize n, GError **error)
+{
+    GVariantIter iter;
+    const char *key;
+    GVariant *value;
+
+    g_variant_iter_init(&iter, dict);
+    while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
+        const VmfOption *found = NULL;
+
+        for (gsize i = 0; i < n && !found; i++)
+            if (g_str_equal(known[i].name, key) &&
+                g_variant_is_of_type(value, G_VARIANT_TYPE(known[i].type)))
+                found = &known[i];
+        if (found)
+            vmf_option_take(found, value);
+        g_variant_unref(value);
+        if (found)
+            continue;
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                    "option '%s' is not known, or of another type", key);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+vmf_options_check_values(const VmfOptions *options, const char *on_timeout, GError **error)
+{
+    const char *problem = NULL;
+
+    if (options->parallel > VMF_PARALLEL_MAX)
+        problem = "parallel: at most 32 connections";
+    else if (options->copy_storage && !g_str_equal(options->copy_storage, "all") &&
+             !g_str_equal(options->copy_storage, "inc"))
+        problem = "copy-storage: expected 'all' or 'inc'";
+    else if (on_timeout && options->timeout == 0)
+        problem = "on-timeout: needs a timeout";
+    else if (options->dname && (!*options->dname || strchr(options->dname, '/') ||
+                                strlen(options->dname) > VMF_NAME_MAX))
+        problem = "dname: not a guest's name";
+    else if (options->xml && strlen(options->xml) > VMF_XML_MAX)
+        problem = "xml: larger than 4 MiB";
+    if (problem)
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, problem);
+    return problem == NULL;
+}
+
+static gboolean
+vmf_options_check_combination(const VmfOptions *options, GError **error)
+{
+    const char *problem = NULL;
+
+    if (options->parallel && options->postcopy)
+        problem = "QEMU cannot combine parallel connections with post-copy; leave one out";
+    else if (options->copy_storage && options->postcopy)
+        problem = "libvirt cannot combine copying storage with post-copy; leave one out";
+    else if (options->timeout && options->on_timeout == VMF_ON_TIMEOUT_POSTCOPY &&
+             !options->postcopy)
+        problem = "switching to post-copy at the timeout needs postcopy to be asked for, too";
+    if (problem)
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED, problem);
+    return problem == NULL;
+}
+
+static gboolean
+vmf_on_timeout_parse(const char *text, VmfOnTimeout *ret, GError **error)
+{
+    static const char *const names[] = {"suspend", "postcopy", "abort"};
+
+    if (!text)
+        return TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!g_str_equal(text, names[i]))
+            continue;
+        *ret = (VmfOnTimeout)i;
+        return TRUE;
+    }
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                "on-timeout: expected 'suspend', 'postcopy' or 'abort', not '%s'", text);
+    return FALSE;
+}
+
+VmfOptions *
+vmf_options_parse(GVariant *dict, GError **error)
+{
+    g_autoptr(VmfOptions) options = g_new0(VmfOptions, 1);
+    g_autofree char *on_timeout = NULL;
+    const VmfOption known[] = {
+        {"unencrypted", "b", &options->unencrypted},
+        {"parallel", "u", &options->parallel},
+        {"postcopy", "b", &options->postcopy},
+        {"postcopy-after-precopy", "b", &options->postcopy_after_precopy},
+        {"persistent", "b", &options->persistent},
+        {"undefine-source", "b", &options->undefine_source},
+        {"copy-storage", "s", &options->copy_storage},
+        {"bandwidth", "t", &options->bandwidth},
+        {"timeout", "u", &options->timeout},
+        {"on-timeout", "s", &on_timeout},
+        {"dname", "s", &options->dname},
+        {"xml", "s", &options->xml},
+    };
+
+    if (!vmf_options_read(dict, known, G_N_ELEMENTS(known), error) ||
+        !vmf_on_timeout_parse(on_timeout, &options->on_timeout, error) ||
+        !vmf_options_check_values(options, on_timeout, error))
+        return NULL;
+    options->postcopy |= options->postcopy_after_precopy;
+    if (!vmf_options_check_combination(options, error))
+        return NULL;
+    return g_steal_pointer(&options);
+}
+
+void
+vmf_options_free(VmfOptions *options)
+{
+    g_free(options->copy_storage);
+    g_free(options->dname);
+    g_free(options->xml);
+    g_free(options);
+}
+
+guint
+vmf_options_get_flags(const VmfOptions *options)
+{
+    guint flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER;
+
+    if (options->parallel)
+        flags |= VIR_MIGRATE_PARALLEL;
+    if (options->postcopy)
+        flags |= VIR_MIGRATE_POSTCOPY;
+    if (options->persistent)
+        flags |= VIR_MIGRATE_PERSIST_DEST;
+    if (options->undefine_source)
+        flags |= VIR_MIGRATE_UNDEFINE_SOURCE;
+    if (options->copy_storage)
+        flags |= g_str_equal(options->copy_storage, "all") ? VIR_MIGRATE_NON_SHARED_DISK
+                                                           : VIR_MIGRATE_NON_SHARED_INC;
+    return flags;
+}
+
+gboolean
+vmf_options_get_params(const VmfOptions *options, const char *uri, const char *disks_uri,
+                       virTypedParameterPtr *ret_params, int *ret_n)
+{
+    const struct {
+        const char *name;
+        const char *value;
+    } strings[] = {
+        {VIR_MIGRATE_PARAM_URI, uri},
+        {VIR_MIGRATE_PARAM_DISKS_URI, options->copy_storage ? disks_uri : NULL},
+        {VIR_MIGRATE_PARAM_DEST_NAME, options->dname},
+        {VIR_MIGRATE_PARAM_DEST_XML, options->xml},
+        {VIR_MIGRATE_PARAM_PERSIST_XML, options->persistent ? options->xml : NULL},
+    };
+    virTypedParameterPtr params = NULL;
+    int n = 0;
+    int max = 0;
+    int result = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(strings) && result == 0; i++)
+        if (strings[i].value)
+            result = virTypedParamsAddString(&params, &n, &max, strings[i].name, strings[i].value);
+    if (options->parallel && result == 0)
+        result = virTypedParamsAddInt(&params, &n, &max, VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS,
+                                      (int)options->parallel);
+    if (result != 0) {
+        virTypedParamsFree(params, n);
+        return FALSE;
+    }
+    *ret_params = params;
+    *ret_n = n;
+    return TRUE;
+}

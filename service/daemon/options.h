@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a migration is asked to be: the options of Manager.Migrate (data/org.vmferry1.xml).
+ *
+ * Read and checked before anything is touched; what libvirt or QEMU cannot combine is refused here
+ * with its reason. Plain data, not changed afterwards: any thread. The strings are the struct's.
+ */
+#pragma once
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+
+typedef enum {
+    VMF_ON_TIMEOUT_SUSPEND,  /* stop the guest, so that the rest gets through */
+    VMF_ON_TIMEOUT_POSTCOPY, /* switch to post-copy */
+    VMF_ON_TIMEOUT_ABORT,    /* the guest stays */
+} VmfOnTimeout;
+
+typedef struct {
+    gboolean unencrypted;
+    guint parallel; /* connections; 0: one stream */
+    gboolean postcopy;
+    gboolean postcopy_after_precopy; /* after the first pass; implies postcopy */
+    gboolean persistent;
+    gboolean undefine_source;
+    char *copy_storage; /* "all", "inc" or NULL */
+    guint64 bandwidth;  /* bytes/s on our wire; 0: no limit */
+    guint timeout;      /* s; 0: none */
+    VmfOnTimeout on_timeout;
+    char *dname;
+    char *xml;
+} VmfOptions;
+
+/* Errors: INVALID_ARGUMENT (unknown, another type, out of range), NOT_SUPPORTED (combination). */
+VmfOptions *vmf_options_parse(GVariant *dict, GError **error);
+void vmf_options_free(VmfOptions *options);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOptions, vmf_options_free)
+
+/* Flags for virDomainMigrateToURI3. */
+guint vmf_options_get_flags(const VmfOptions *options);
+
+/*
+ * Its parameters, for virTypedParamsFree(). `uri` and `disks_uri` are migration URIs.
+ * FALSE when libvirt has no memory.
+ */
+gboolean vmf_options_get_params(const VmfOptions *options, const char *uri, const char *disks_uri,
+                                virTypedParameterPtr *ret_params, int *ret_n);

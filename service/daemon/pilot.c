@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/pilot.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+struct VmfPilot {
+    VmfMigration *migration;
+    VmfLibvirt *libvirt;
+    char *uri;
+    const VmfOptions *options;
+    guint timer;
+    gboolean switched; /* to post-copy, or asked to */
+};
+
+/* What is asked of libvirt, by a thread that may outlive the pilot. */
+typedef struct {
+    VmfMigration *migration;
+    char *uri;
+    int (*call)(virDomainPtr domain);
+    const char *what;
+} VmfOrder;
+
+static int
+vmf_domain_start_postcopy(virDomainPtr domain)
+{
+    return virDomainMigrateStartPostCopy(domain, 0);
+}
+
+static void
+vmf_order_free(gpointer data)
+{
+    VmfOrder *order = data;
+
+    g_object_unref(order->migration);
+    g_free(order->uri);
+    g_free(order);
+}
+
+static void
+vmf_order_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    const VmfOrder *order = data;
+    const char *id = vmf_migration_get_id(order->migration);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(virConnect) connection = vmf_libvirt_open(order->uri, &error);
+    g_autoptr(virDomain) domain = NULL;
+
+    if (connection)
+        domain = virDomainLookupByUUIDString(connection, vmf_migration_get_uuid(order->migration));
+    if (connection && (!domain || order->call(domain) < 0))
+        vmf_libvirt_set_error(&error, VMF_ERROR_LIBVIRT_FAILED, order->what);
+    if (error && !vmf_migration_is_finished(order->migration))
+        vmf_warn(id, "%s", error->message);
+    g_task_return_boolean(task, error == NULL);
+}
+
+static void
+vmf_pilot_order(VmfPilot *self, int (*call)(virDomainPtr domain), const char *what)
+{
+    VmfOrder *order = g_new0(VmfOrder, 1);
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
+
+    order->migration = g_object_ref(self->migration);
+    order->uri = g_strdup(self->uri);
+    order->call = call;
+    order->what = what;
+    vmf_info(vmf_migration_get_id(self->migration), "%s", what);
+    g_task_set_task_data(task, order, vmf_order_free);
+    g_task_run_in_thread(task, vmf_order_thread);
+}
+
+static void
+vmf_pilot_switch(VmfPilot *self)
+{
+    if (self->switched)
+        return;
+    self->switched = TRUE;
+    vmf_pilot_order(self, vmf_domain_start_postcopy, "switching to post-copy");
+}
+
+static void
+vmf_pilot_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, VmfPilot *self)
+{
+    if (iteration >= 2 && g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
+        vmf_pilot_switch(self);
+}
+
+static void
+vmf_pilot_on_switch(VmfMigration *migration, VmfPilot *self)
+{
+    vmf_pilot_switch(self);
+}
+
+static gboolean
+vmf_pilot_on_timeout(gpointer data)
+{
+    VmfPilot *self = data;
+
+    self->timer = 0;
+    vmf_info(vmf_migration_get_id(self->migration), "%u s have passed", self->options->timeout);
+    if (self->options->on_timeout == VMF_ON_TIMEOUT_POSTCOPY)
+        vmf_pilot_switch(self);
+    else if (self->options->on_timeout == VMF_ON_TIMEOUT_ABORT)
+        (void)vmf_migration_request_cancel(self->migration, NULL);
+    else
+        vmf_pilot_order(self, virDomainSuspend,
+                        "stopping the guest, so that the rest gets through");
+    return G_SOURCE_REMOVE;
+}
+
+VmfPilot *
+vmf_pilot_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri,
+                const VmfOptions *options)
+{
+    VmfPilot *self = g_new0(VmfPilot, 1);
+
+    self->migration = g_object_ref(migration);
+    self->libvirt = g_object_ref(libvirt);
+    self->uri = g_strdup(libvirt_uri);
+    self->options = options;
+    if (options->timeout)
+        self->timer = g_timeout_add_seconds(options->timeout, vmf_pilot_on_timeout, self);
+    if (options->postcopy_after_precopy)
+        g_signal_connect(libvirt, "iteration", G_CALLBACK(vmf_pilot_on_iteration), self);
+    if (options->postcopy)
+        g_signal_connect(migration, "postcopy", G_CALLBACK(vmf_pilot_on_switch), self);
+    return self;
+}
+
+void
+vmf_pilot_stop(VmfPilot *self)
+{
+    g_clear_handle_id(&self->timer, g_source_remove);
+    g_signal_handlers_disconnect_by_data(self->libvirt, self);
+    g_signal_handlers_disconnect_by_data(self->migration, self);
+    g_object_unref(self->migration);
+    g_object_unref(self->libvirt);
+    g_free(self->uri);
+    g_free(self);
+}
