@@ -142,10 +142,13 @@ vmf_ctl_get_properties(GDBusProxy *proxy)
         g_autoptr(GVariant) value = g_dbus_proxy_get_cached_property(proxy, *name);
 
         if (value && g_str_equal(*name, "Error")) {
+            const char *error;
+            const char *message;
+
+            g_variant_get(value, "(&s&s)", &error, &message);
             g_variant_dict_insert(&dict, "Error", "@a{sv}",
-                                  g_variant_new_parsed("{'Name': <%v>, 'Message': <%v>}",
-                                                       g_variant_get_child_value(value, 0),
-                                                       g_variant_get_child_value(value, 1)));
+                                  g_variant_new_parsed("{'Name': <%s>, 'Message': <%s>}", error,
+                                                       message));
         } else if (value) {
             g_variant_dict_insert_value(&dict, *name, value);
         }

@@ -233,7 +233,6 @@ vmf_libvirt_drop(VmfLibvirt *self)
     opened = g_new0(VmfOpened, 1);
     opened->connection = g_steal_pointer(&self->connection);
     memcpy(opened->callbacks, self->callbacks, sizeof opened->callbacks);
-    virConnectUnregisterCloseCallback(opened->connection, NULL);
     task = g_task_new(NULL, NULL, NULL, NULL);
     g_task_set_task_data(task, opened, vmf_opened_free);
     g_task_run_in_thread(task, vmf_libvirt_close_thread);
@@ -318,6 +317,9 @@ vmf_libvirt_stop(VmfLibvirt *self)
 {
     self->started = FALSE;
     g_clear_handle_id(&self->retry_source, g_source_remove);
+    /* Not in vmf_libvirt_drop(): libvirt does it by itself after the callback, under a lock. */
+    if (self->connection)
+        virConnectUnregisterCloseCallback(self->connection, vmf_libvirt_on_close);
     vmf_libvirt_drop(self);
 }
 
