@@ -11,9 +11,15 @@
 #include "inspect-print.h"
 #include "stream/values.h"
 
-/* Groups being filled: objects and arrays, innermost last. */
+/* A group being filled: an object or an array. */
 typedef struct {
-    GPtrArray *stack; /* JsonNode */
+    JsonNode *node;
+    GHashTable *again; /* name -> number of the next field of that name; NULL: none came twice */
+} Level;
+
+/* Innermost last. */
+typedef struct {
+    GArray *stack; /* Level */
 } Builder;
 
 static JsonNode *
@@ -83,24 +89,57 @@ value_node(const VmfValue *value)
     }
 }
 
+static void
+push(Builder *builder, JsonNode *node)
+{
+    Level level = {.node = node};
+
+    g_array_append_val(builder->stack, level);
+}
+
+static void
+pop(Builder *builder)
+{
+    Level *level = &g_array_index(builder->stack, Level, builder->stack->len - 1);
+
+    g_clear_pointer(&level->again, g_hash_table_unref);
+    g_array_set_size(builder->stack, builder->stack->len - 1);
+}
+
+/* The name, or the name with the first number that is free. */
+static char *
+free_name(Level *level, JsonObject *object, const char *name)
+{
+    char *key = g_utf8_make_valid(name, -1);
+    g_autofree char *base = NULL;
+    guint number;
+
+    if (!json_object_has_member(object, key))
+        return key;
+    if (!level->again)
+        level->again = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    base = key;
+    number = GPOINTER_TO_UINT(g_hash_table_lookup(level->again, base));
+    number = MAX(number, 2);
+    key = g_strdup_printf("%s#%u", base, number);
+    g_hash_table_insert(level->again, g_strdup(base), GUINT_TO_POINTER(number + 1));
+    return key;
+}
+
 /* Takes `node`. */
 static void
 add_node(Builder *builder, const char *name, JsonNode *node)
 {
-    JsonNode *top = builder->stack->pdata[builder->stack->len - 1];
+    Level *level = &g_array_index(builder->stack, Level, builder->stack->len - 1);
     g_autofree char *key = NULL;
     JsonObject *object;
 
-    if (JSON_NODE_HOLDS_ARRAY(top)) {
-        json_array_add_element(json_node_get_array(top), node);
+    if (JSON_NODE_HOLDS_ARRAY(level->node)) {
+        json_array_add_element(json_node_get_array(level->node), node);
         return;
     }
-    object = json_node_get_object(top);
-    key = g_utf8_make_valid(name, -1);
-    for (guint i = 2; json_object_has_member(object, key); i++) {
-        g_free(key);
-        key = g_strdup_printf("%s#%u", name, i);
-    }
+    object = json_node_get_object(level->node);
+    key = free_name(level, object, name);
     json_object_set_member(object, key, node);
 }
 
@@ -119,15 +158,13 @@ on_begin(VmfGroup group, const char *name, const uint8_t *bytes, uint64_t length
         json_node_take_object(node, json_object_new());
     }
     add_node(builder, name, node);
-    g_ptr_array_add(builder->stack, node);
+    push(builder, node);
 }
 
 static void
 on_end(VmfGroup group, gpointer user_data)
 {
-    Builder *builder = user_data;
-
-    g_ptr_array_remove_index(builder->stack, builder->stack->len - 1);
+    pop(user_data);
 }
 
 static void
@@ -140,14 +177,14 @@ static JsonNode *
 device_node(const VmfSurveySection *section)
 {
     static const VmfValueVisitor visitor = {on_begin, on_end, on_value};
-    Builder builder = {.stack = g_ptr_array_new()};
+    Builder builder = {.stack = g_array_new(FALSE, FALSE, sizeof(Level))};
     JsonNode *state = json_node_init_object(json_node_alloc(), NULL);
     JsonNode *node = json_node_init_object(json_node_alloc(), NULL);
     JsonObject *object = json_object_new();
     g_autoptr(GError) error = NULL;
 
     json_node_take_object(state, json_object_new());
-    g_ptr_array_add(builder.stack, state);
+    push(&builder, state);
     set_string(object, "name", section->what.name);
     set_number(object, "instance", section->what.instance);
     set_number(object, "version", section->what.version);
@@ -156,7 +193,8 @@ device_node(const VmfSurveySection *section)
                          &visitor, &builder, &error))
         set_string(object, "error", error->message);
     json_object_set_member(object, "state", state);
-    g_ptr_array_unref(builder.stack);
+    pop(&builder);
+    g_array_unref(builder.stack);
     json_node_take_object(node, object);
     return node;
 }

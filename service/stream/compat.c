@@ -97,10 +97,6 @@ compare_versions(VmfCheck *check, const VmfVmstate *source, const VmfVmstate *de
                        source->version, destination->minimum);
 }
 
-/*
- * `versioned`: the version is on the wire, and checked. A struct inside a struct is loaded as the
- * destination has it, whatever its version at the source.
- */
 void
 vmf_check_states(VmfCheck *check, const VmfVmstate *source, const VmfVmstate *destination,
                  gboolean versioned)

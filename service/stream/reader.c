@@ -28,8 +28,9 @@ vmf_connection_sniff(const uint8_t *data, size_t length)
     for (guint i = 0; i < G_N_ELEMENTS(starts); i++)
         if (length >= starts[i].length && memcmp(data, starts[i].bytes, starts[i].length) == 0)
             return starts[i].connection;
-    /* An address inside a RAM block, below 2^56, and flags. */
-    if (length >= VMF_SNIFF_SIZE && data[0] == 0)
+    /* An address inside a RAM block, below 2^56, and flags; never none. */
+    if (length >= VMF_SNIFF_SIZE && data[0] == 0 &&
+        (data[VMF_SNIFF_SIZE - 1] != 0 || data[VMF_SNIFF_SIZE - 2] & 3))
         return VMF_CONNECTION_PREEMPT;
     return VMF_CONNECTION_UNKNOWN;
 }

@@ -267,6 +267,8 @@ test_sniff(void **state)
     assert_int_equal(vmf_connection_sniff((const uint8_t *)"\x16\x03\x01", 3), VMF_CONNECTION_TLS);
     assert_int_equal(vmf_connection_sniff((const uint8_t *)"\0\0\0\0\0\0\x10\x08", 8),
                      VMF_CONNECTION_PREEMPT);
+    assert_int_equal(vmf_connection_sniff((const uint8_t *)"\0\0\0\0\0\0\0\0", 8),
+                     VMF_CONNECTION_UNKNOWN);
     assert_int_equal(vmf_connection_sniff((const uint8_t *)"LibvirtQemudSave", 16),
                      VMF_CONNECTION_IMAGE);
     assert_int_equal(vmf_connection_sniff((const uint8_t *)"hello world", 11),
