@@ -69,6 +69,7 @@ vmf_incoming_free(VmfIncoming *self)
     if (self->pump)
         g_signal_handlers_disconnect_by_data(self->pump, self);
     g_signal_handler_disconnect(self->migration, self->cancel_handler);
+    g_signal_handlers_disconnect_by_data(vmf_daemon_get_libvirt(self->daemon), self);
     g_clear_pointer(&self->dialler, vmf_dialler_free);
     g_clear_object(&self->pump);
     g_clear_object(&self->skeleton);
@@ -338,6 +339,17 @@ vmf_incoming_on_cancel(VmfMigration *migration, VmfIncoming *self)
                            VMF_CANCEL_TIMEOUT, NULL, vmf_incoming_cancel_told, cancel);
 }
 
+/* ---- what libvirt says of the guest on this host ---- */
+
+static void
+vmf_incoming_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int detail,
+                          VmfIncoming *self)
+{
+    if (event == VIR_DOMAIN_EVENT_RESUMED && detail == VIR_DOMAIN_EVENT_RESUMED_POSTCOPY &&
+        g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
+        vmf_migration_set_state(self->migration, VMF_STATE_POSTCOPY);
+}
+
 /* ---- Prepare ---- */
 
 /* QEMU's user binds its socket here, and nobody else. */
@@ -498,6 +510,8 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
     self->preparing = invocation;
     self->cancel_handler =
         g_signal_connect(migration, "cancel", G_CALLBACK(vmf_incoming_on_cancel), self);
+    g_signal_connect(vmf_daemon_get_libvirt(daemon), "lifecycle",
+                     G_CALLBACK(vmf_incoming_on_lifecycle), self);
     vmf_info(request->id, "%s sends guest '%s'", vmf_migration_get_peer(migration), request->name);
     vmf_daemon_add_incoming(daemon, request->id, self);
     task = g_task_new(NULL, NULL, vmf_incoming_prepared, self);

@@ -180,15 +180,18 @@ vmf_link_on_cancel(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, cons
                    VmfLinkService *service)
 {
     VmfMigration *migration = vmf_daemon_find_migration(service->daemon, id);
+    g_autoptr(GError) error = NULL;
 
     if (!vmf_link_service_check_greeted(service, invocation))
         return TRUE;
     if (!migration ||
-        g_strcmp0(vmf_migration_get_peer(migration), vmf_peer_get_config(service->peer)->name) ||
-        !vmf_migration_request_cancel(migration, NULL))
+        g_strcmp0(vmf_migration_get_peer(migration), vmf_peer_get_config(service->peer)->name))
         return vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
                                        "no migration with that id goes to this host");
-    vmf_bus_link_complete_cancel(skeleton, invocation);
+    if (vmf_migration_request_cancel(migration, &error))
+        vmf_bus_link_complete_cancel(skeleton, invocation);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
     return TRUE;
 }
 

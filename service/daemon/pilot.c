@@ -10,7 +10,9 @@ struct VmfPilot {
     char *uri;
     const VmfOptions *options;
     guint timer;
-    gboolean switched; /* to post-copy, or asked to */
+    gboolean passes;   /* QEMU is at it; before, it takes no switch */
+    gboolean wanted;   /* the switch to post-copy */
+    gboolean switched; /* it was asked for */
 };
 
 /* What is asked of libvirt, by a thread that may outlive the pilot. */
@@ -73,7 +75,8 @@ vmf_pilot_order(VmfPilot *self, int (*call)(virDomainPtr domain), const char *wh
 static void
 vmf_pilot_switch(VmfPilot *self)
 {
-    if (self->switched)
+    self->wanted = TRUE;
+    if (self->switched || !self->passes)
         return;
     self->switched = TRUE;
     vmf_pilot_order(self, vmf_domain_start_postcopy, "switching to post-copy");
@@ -82,7 +85,10 @@ vmf_pilot_switch(VmfPilot *self)
 static void
 vmf_pilot_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, VmfPilot *self)
 {
-    if (iteration >= 2 && g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
+    if (iteration < 1 || !g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
+        return;
+    self->passes = TRUE;
+    if (self->wanted || (iteration >= 2 && self->options->postcopy_after_precopy))
         vmf_pilot_switch(self);
 }
 
@@ -121,10 +127,10 @@ vmf_pilot_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvir
     self->options = options;
     if (options->timeout)
         self->timer = g_timeout_add_seconds(options->timeout, vmf_pilot_on_timeout, self);
-    if (options->postcopy_after_precopy)
+    if (options->postcopy) {
         g_signal_connect(libvirt, "iteration", G_CALLBACK(vmf_pilot_on_iteration), self);
-    if (options->postcopy)
         g_signal_connect(migration, "postcopy", G_CALLBACK(vmf_pilot_on_switch), self);
+    }
     return self;
 }
 

@@ -47,6 +47,7 @@ latest_is() {
 # The latest migration from hosta is on its way.
 carries_bytes() {
     local bytes
+    latest_is hosta State running || return 1
     bytes=$(latest hosta BytesFromQemu)
     ((${bytes:-0} > 1000000))
 }
