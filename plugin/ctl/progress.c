@@ -2,10 +2,12 @@
 #include "ctl/progress.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #define VMF_PLAIN_INTERVAL (5 * G_USEC_PER_SEC)
+#define VMF_NAME_SHORTEST 8 /* characters of the guest's name that a narrow terminal shows */
 
 struct VmfProgress {
     VmfBusMigration *migration;
@@ -27,7 +29,7 @@ vmf_progress_new(VmfBusMigration *migration)
     return self;
 }
 
-/* "left 0:12", or that it cannot be known. */
+/* "left 0:12", or that it cannot be known; the state when it is not running. */
 static char *
 vmf_progress_format_left(VmfBusMigration *migration, gint64 now)
 {
@@ -42,19 +44,53 @@ vmf_progress_format_left(VmfBusMigration *migration, gint64 now)
     return g_strdup_printf("left %s", left);
 }
 
-char *
-vmf_progress_format(VmfBusMigration *migration, gint64 now, int width)
+/* With what matters most first, as a narrow terminal cuts off the rest. */
+static char *
+vmf_progress_format_figures(VmfBusMigration *migration, gint64 now, gboolean brief)
 {
+    g_autofree char *left = vmf_progress_format_left(migration, now);
     g_autofree char *rate = vmf_ctl_format_bytes(vmf_bus_migration_get_link_rate(migration));
     g_autofree char *qemu = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_from_qemu(migration));
     g_autofree char *wire = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_on_wire(migration));
-    g_autofree char *left = vmf_progress_format_left(migration, now);
-    g_autofree char *line = g_strdup_printf(
-        "%s -> %s  %3d %%  %s/s  %s from QEMU  %s on the wire  iteration %u  %s",
-        vmf_bus_migration_get_domain(migration), vmf_bus_migration_get_peer(migration),
-        (int)(vmf_bus_migration_get_progress(migration) * 100), rate, qemu, wire,
-        vmf_bus_migration_get_iteration(migration), left);
+    int percent = (int)(vmf_bus_migration_get_progress(migration) * 100);
+    guint iteration = vmf_bus_migration_get_iteration(migration);
 
+    return brief ? g_strdup_printf("%3d %%  %s  %s/s  %s QEMU  %s wire  iter %u", percent, left,
+                                   rate, qemu, wire, iteration)
+                 : g_strdup_printf("%3d %%  %s  %s/s  %s from QEMU  %s on the wire  iteration %u",
+                                   percent, left, rate, qemu, wire, iteration);
+}
+
+/* As much of `name` as there is room for, but not less than a few characters. */
+static char *
+vmf_progress_format_name(const char *name, glong room)
+{
+    glong length = g_utf8_strlen(name, -1);
+    g_autofree char *start = NULL;
+
+    room = MAX(room, VMF_NAME_SHORTEST);
+    if (length <= room)
+        return g_strdup(name);
+    start = g_utf8_substring(name, 0, room - (glong)strlen("..."));
+    return g_strconcat(start, "...", NULL);
+}
+
+char *
+vmf_progress_format(VmfBusMigration *migration, gint64 now, int width)
+{
+    const char *domain = vmf_bus_migration_get_domain(migration);
+    g_autofree char *figures = vmf_progress_format_figures(migration, now, FALSE);
+    g_autofree char *line =
+        g_strdup_printf("%s -> %s  %s", domain, vmf_bus_migration_get_peer(migration), figures);
+    g_autofree char *brief = NULL;
+    g_autofree char *name = NULL;
+
+    if (g_utf8_strlen(line, -1) <= width)
+        return g_steal_pointer(&line);
+    brief = vmf_progress_format_figures(migration, now, TRUE);
+    name = vmf_progress_format_name(domain, width - g_utf8_strlen(brief, -1) - 2);
+    g_free(line);
+    line = g_strdup_printf("%s  %s", name, brief);
     return g_utf8_substring(line, 0, MIN(g_utf8_strlen(line, -1), width));
 }
 

@@ -18,5 +18,8 @@ void vmf_progress_update(VmfProgress *progress);
 void vmf_progress_free(VmfProgress *progress);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfProgress, vmf_progress_free)
 
-/* The one line, at most `width` columns; the caller's. For tests too. */
+/*
+ * The one line, at most `width` columns; the caller's. Where the whole does not fit, it is worded
+ * more briefly, the guest's name is cut, and at last what matters least. For tests too.
+ */
 char *vmf_progress_format(VmfBusMigration *migration, gint64 now, int width);
