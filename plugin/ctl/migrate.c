@@ -15,7 +15,8 @@ typedef struct {
     VmfBusMigration *migration;
     VmfProgress *progress;
     gboolean quiet;
-    gboolean lost; /* vmferryd went away */
+    gboolean cancelling; /* that has been said */
+    gboolean lost;       /* vmferryd went away */
 } VmfFollow;
 
 static gboolean
@@ -58,7 +59,11 @@ vmf_follow_on_interrupt(gpointer data)
 {
     VmfFollow *follow = data;
 
-    fprintf(stderr, "\nvmferry: cancelling; the guest goes on at the source\n");
+    if (!follow->cancelling) {
+        vmf_progress_clear(follow->progress);
+        fprintf(stderr, "vmferry: cancelling; the guest goes on at the source\n");
+    }
+    follow->cancelling = TRUE;
     vmf_bus_migration_call_cancel(follow->migration, NULL, NULL, NULL);
     return G_SOURCE_CONTINUE;
 }

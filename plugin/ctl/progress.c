@@ -135,10 +135,17 @@ vmf_progress_update(VmfProgress *self)
 }
 
 void
-vmf_progress_free(VmfProgress *self)
+vmf_progress_clear(VmfProgress *self)
 {
     if (self->drawn)
         fputs("\r\033[K", stderr);
+    self->drawn = FALSE;
+}
+
+void
+vmf_progress_free(VmfProgress *self)
+{
+    vmf_progress_clear(self);
     g_object_unref(self->migration);
     g_free(self->state);
     g_free(self);

@@ -14,7 +14,9 @@ VmfProgress *vmf_progress_new(VmfBusMigration *migration);
 /* Shows what the migration's properties say now. */
 void vmf_progress_update(VmfProgress *progress);
 
-/* Leaves the terminal's line clean for what comes after. */
+/* Leaves the terminal's line clean for what comes next, until the next update. */
+void vmf_progress_clear(VmfProgress *progress);
+
 void vmf_progress_free(VmfProgress *progress);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfProgress, vmf_progress_free)
 
