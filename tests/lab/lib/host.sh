@@ -150,13 +150,16 @@ lab_start() {
 }
 
 lab_up_failed() {
+    local status=$?
     trap - EXIT
-    {
+    if ((status > 128)); then
+        echo "lab: interrupted; '$lab_name' was taken down again"
+    else
         host_logs
         echo "lab: '$lab_name' did not come up (its logs are above); it was taken down again"
-    } >&2
+    fi >&2
     lab_down
-    exit 1
+    exit "$status"
 }
 
 lab_down() {
