@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
 # What tests/run, tests/demo, tests/campaign and the benches share. Sourced; bash.
 
 TESTS=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -7,6 +8,11 @@ SOURCE=$(dirname "$TESTS")
 die() {
     echo "${0##*/}: $*" >&2
     exit 1
+}
+
+die_usage() {
+    echo "${0##*/}: $*; see tests/${0##*/} --help" >&2
+    exit 2
 }
 
 need_root() {
@@ -23,32 +29,70 @@ missing_packages() {
 }
 
 install_packages() {
-    local missing log
+    local missing said
     mapfile -t missing < <(missing_packages)
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "install these first: ${missing[*]}"
     echo "installing ${#missing[@]} packages: ${missing[*]}"
-    log=$(mktemp)
     export DEBIAN_FRONTEND=noninteractive
-    if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } \
-        >"$log" 2>&1 </dev/null; then
-        tail -n 20 "$log" >&2
-        rm -f "$log"
+    if ! said=$({ apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } \
+        2>&1 </dev/null); then
+        tail -n 20 <<<"$said" >&2
         die "the packages could not be installed; apt-get's last words are above"
     fi
-    rm -f "$log"
 }
 
-# build DIR [MESON-OPTION...]: configures DIR the first time, then builds; quiet unless it fails.
+# attend COMMAND...: runs it in a process group of its own, which ends with this script. Bash would
+# let a signal wait until COMMAND is over.
+attended=
+attend() {
+    local status=0
+    set -m
+    "$@" </dev/null &
+    set +m
+    attended=$!
+    wait "$attended" || status=$?
+    attended=
+    return "$status"
+}
+
+# exit_cleanly COMMAND: runs COMMAND when this script ends, however that comes, once what is attended
+# has ended. The exit status stays.
+exit_cleanly() {
+    local signal
+    at_exit=$1
+    trap clean_exit EXIT
+    for signal in INT TERM HUP; do
+        # shellcheck disable=SC2064 # the status is known now
+        trap "exit $((128 + $(kill -l "$signal")))" "$signal"
+    done
+}
+
+clean_exit() {
+    local status=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    end_attended
+    "$at_exit"
+    exit "$status"
+}
+
+end_attended() {
+    [ -n "$attended" ] || return 0
+    kill -TERM -- "-$attended" 2>/dev/null || true
+    wait "$attended" || true
+}
+
+# build DIR LOG [MESON-OPTION...]: configures DIR the first time, then builds; quiet unless it fails.
 build() {
-    local dir=$1 log
-    shift
-    log=$(mktemp)
-    if ! { { [ -f "$dir/build.ninja" ] || meson setup "$dir" "$SOURCE" --prefix=/usr \
-        -Dwerror=true "$@"; } && ninja -C "$dir"; } >"$log" 2>&1 </dev/null; then
-        cat "$log" >&2
-        rm -f "$log"
+    if ! attend build_verbosely "$1" "${@:3}" >"$2" 2>&1; then
+        cat "$2" >&2
         die "the build failed; see above"
     fi
-    rm -f "$log"
+}
+
+build_verbosely() {
+    [ -f "$1/build.ninja" ] ||
+        meson setup "$1" "$SOURCE" --prefix=/usr -Dwerror=true "${@:2}" || return
+    ninja -C "$1"
 }
