@@ -6,12 +6,12 @@ TESTS=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 SOURCE=$(dirname "$TESTS")
 
 die() {
-    echo "${0##*/}: $*" >&2
+    echo "tests/${0##*/}: $*" >&2
     exit 1
 }
 
 die_usage() {
-    echo "${0##*/}: $*; see tests/${0##*/} --help" >&2
+    echo "tests/${0##*/}: $*; see tests/${0##*/} --help" >&2
     exit 2
 }
 
