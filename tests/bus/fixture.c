@@ -408,11 +408,12 @@ vmf_host_get_pid(VmfHost *host)
 void
 vmf_host_stop(VmfHost *host)
 {
+    pid_t pid = vmf_host_get_pid(host); /* before it ends: GLib collects it, and forgets the pid */
     g_autoptr(GSubprocess) daemon = g_steal_pointer(&host->daemon);
 
     host_disconnect(host);
     g_subprocess_send_signal(daemon, SIGTERM);
-    vmf_wait_gone((pid_t)g_ascii_strtoll(g_subprocess_get_identifier(daemon), NULL, 10));
+    vmf_wait_gone(pid);
     g_subprocess_wait(daemon, NULL, NULL);
     assert_true(g_subprocess_get_if_exited(daemon));
     assert_int_equal(g_subprocess_get_exit_status(daemon), 0);
