@@ -16,6 +16,7 @@
 #include "link/control.h"
 
 #define VMF_BUS_NAME "org.vmferry1"
+#define VMF_WIND_DOWN 2 /* s */
 
 /* Finished migrations that can still be seen, whatever KeepFinished says: a peer could make more.
  */
@@ -26,6 +27,7 @@ struct VmfDaemon {
     VmfLibvirt *libvirt;
     VmfOwner *owner;
     VmfTicketBook *tickets;
+    VmfWorkers *workers;
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
     GHashTable *incoming;   /* id -> VmfIncoming, running */
@@ -63,6 +65,18 @@ VmfOwner *
 vmf_daemon_get_owner(VmfDaemon *self)
 {
     return self->owner;
+}
+
+VmfWorkers *
+vmf_daemon_get_workers(VmfDaemon *self)
+{
+    return self->workers;
+}
+
+gboolean
+vmf_daemon_is_busy(VmfDaemon *self)
+{
+    return !vmf_workers_are_idle(self->workers);
 }
 
 VmfPeer *
@@ -269,12 +283,13 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->incoming =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vmf_incoming_free);
     self->tickets = vmf_ticket_book_new();
+    self->workers = vmf_workers_new();
     self->loop = g_main_loop_new(NULL, FALSE);
     self->objects = g_dbus_object_manager_server_new(VMF_MANAGER_PATH);
     self->config = vmf_config_load(options->config_path, error);
     if (!self->config || !vmf_daemon_make_directories(self, error))
         return NULL;
-    self->libvirt = vmf_libvirt_new(self->config->libvirt_uri);
+    self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
@@ -309,6 +324,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_hash_table_unref(self->peers);
     g_clear_object(&self->libvirt);
     vmf_ticket_book_free(self->tickets);
+    vmf_workers_unref(self->workers);
     g_main_loop_unref(self->loop);
     g_clear_pointer(&self->config, vmf_config_free);
     g_free(self);
@@ -344,6 +360,30 @@ vmf_daemon_on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+static gboolean
+vmf_daemon_on_late(gpointer late)
+{
+    *(gboolean *)late = TRUE;
+    return G_SOURCE_CONTINUE;
+}
+
+/* Migrations that touched nothing yet end; what else is short is waited for, shortly. */
+static void
+vmf_daemon_wind_down(VmfDaemon *self)
+{
+    gboolean late = FALSE;
+    guint timer = g_timeout_add_seconds(VMF_WIND_DOWN, vmf_daemon_on_late, &late);
+    g_autoptr(GList) migrations = g_hash_table_get_values(self->migrations);
+
+    for (GList *item = migrations; item; item = item->next)
+        if (vmf_migration_get_state(item->data) == VMF_STATE_PREPARING)
+            (void)vmf_migration_request_cancel(item->data, NULL);
+    vmf_libvirt_stop(self->libvirt);
+    while (vmf_daemon_is_busy(self) && !late)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(timer);
+}
+
 int
 vmf_daemon_run(VmfDaemon *self)
 {
@@ -356,5 +396,6 @@ vmf_daemon_run(VmfDaemon *self)
     g_main_loop_run(self->loop);
     g_source_remove(term);
     g_source_remove(interrupt);
+    vmf_daemon_wind_down(self);
     return self->status;
 }

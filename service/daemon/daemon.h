@@ -33,10 +33,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDaemon, vmf_daemon_free)
 /* Until SIGTERM, SIGINT, or the bus is lost; the exit status. */
 int vmf_daemon_run(VmfDaemon *daemon);
 
+/*
+ * After vmf_daemon_run(): whether threads still work for it, on a migration that goes on. Then it
+ * must not be freed, and the process must end without exit handlers.
+ */
+gboolean vmf_daemon_is_busy(VmfDaemon *daemon);
+
 const VmfConfig *vmf_daemon_get_config(VmfDaemon *daemon);
 VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
 VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
 VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
+VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */
 VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);

@@ -211,7 +211,7 @@ vmf_incoming_on_silence(gpointer data)
 
     self->timer = 0;
     g_task_set_task_data(task, g_strdup(vmf_daemon_get_config(self->daemon)->libvirt_uri), g_free);
-    g_task_run_in_thread(task, vmf_incoming_ask_thread);
+    vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_incoming_ask_thread);
     return G_SOURCE_REMOVE;
 }
 
@@ -516,5 +516,5 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
     vmf_daemon_add_incoming(daemon, request->id, self);
     task = g_task_new(NULL, NULL, vmf_incoming_prepared, self);
     g_task_set_task_data(task, self, NULL);
-    g_task_run_in_thread(task, vmf_incoming_prepare_thread);
+    vmf_workers_run(vmf_daemon_get_workers(daemon), task, vmf_incoming_prepare_thread);
 }

@@ -73,8 +73,7 @@ vmf_job_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellab
 static void
 vmf_job_watch_free(VmfJobWatch *self)
 {
-    if (self->connection)
-        virConnectClose(self->connection);
+    vmf_libvirt_close(self->libvirt, self->connection);
     g_object_unref(self->migration);
     g_object_unref(self->libvirt);
     g_free(self->uri);
@@ -107,7 +106,7 @@ vmf_job_watch_on_timer(gpointer data)
     self->asking = TRUE;
     task = g_task_new(NULL, NULL, vmf_job_watch_asked, self);
     g_task_set_task_data(task, self, NULL);
-    g_task_run_in_thread(task, vmf_job_watch_ask_thread);
+    vmf_workers_run(vmf_libvirt_get_workers(self->libvirt), task, vmf_job_watch_ask_thread);
     return G_SOURCE_CONTINUE;
 }
 

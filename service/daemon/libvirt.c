@@ -19,6 +19,7 @@ struct _VmfLibvirt {
     GObject parent_instance;
 
     char *uri;
+    VmfWorkers *workers;
     virConnectPtr connection; /* for events; NULL while away */
     int callbacks[3];
     gboolean started;
@@ -223,19 +224,32 @@ vmf_libvirt_close_thread(GTask *task, gpointer source, gpointer data, GCancellab
 }
 
 static void
+vmf_libvirt_close_opened(VmfLibvirt *self, virConnectPtr connection, const int callbacks[3])
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
+    VmfOpened *opened = g_new0(VmfOpened, 1);
+
+    opened->connection = connection;
+    memcpy(opened->callbacks, callbacks, sizeof opened->callbacks);
+    g_task_set_task_data(task, opened, vmf_opened_free);
+    vmf_workers_run(self->workers, task, vmf_libvirt_close_thread);
+}
+
+void
+vmf_libvirt_close(VmfLibvirt *self, virConnectPtr connection)
+{
+    const int none[3] = {-1, -1, -1};
+
+    if (connection)
+        vmf_libvirt_close_opened(self, connection, none);
+}
+
+static void
 vmf_libvirt_drop(VmfLibvirt *self)
 {
-    g_autoptr(GTask) task = NULL;
-    VmfOpened *opened;
-
     if (!self->connection)
         return;
-    opened = g_new0(VmfOpened, 1);
-    opened->connection = g_steal_pointer(&self->connection);
-    memcpy(opened->callbacks, self->callbacks, sizeof opened->callbacks);
-    task = g_task_new(NULL, NULL, NULL, NULL);
-    g_task_set_task_data(task, opened, vmf_opened_free);
-    g_task_run_in_thread(task, vmf_libvirt_close_thread);
+    vmf_libvirt_close_opened(self, g_steal_pointer(&self->connection), self->callbacks);
     g_signal_emit(self, vmf_libvirt_signals[SIGNAL_CONNECTED], 0, FALSE);
 }
 
@@ -302,7 +316,7 @@ vmf_libvirt_connect(VmfLibvirt *self)
     g_autoptr(GTask) task = g_task_new(self, NULL, vmf_libvirt_opened, NULL);
 
     g_task_set_task_data(task, g_strdup(self->uri), g_free);
-    g_task_run_in_thread(task, vmf_libvirt_open_thread);
+    vmf_workers_run(self->workers, task, vmf_libvirt_open_thread);
 }
 
 void
@@ -323,6 +337,12 @@ vmf_libvirt_stop(VmfLibvirt *self)
     vmf_libvirt_drop(self);
 }
 
+VmfWorkers *
+vmf_libvirt_get_workers(VmfLibvirt *self)
+{
+    return self->workers;
+}
+
 gboolean
 vmf_libvirt_is_connected(VmfLibvirt *self)
 {
@@ -335,6 +355,7 @@ vmf_libvirt_finalize(GObject *object)
     VmfLibvirt *self = VMF_LIBVIRT(object);
 
     g_free(self->uri);
+    vmf_workers_unref(self->workers);
     g_hash_table_unref(self->running);
     g_mutex_clear(&self->lock);
     G_OBJECT_CLASS(vmf_libvirt_parent_class)->finalize(object);
@@ -368,12 +389,13 @@ vmf_libvirt_init(VmfLibvirt *self)
 }
 
 VmfLibvirt *
-vmf_libvirt_new(const char *uri)
+vmf_libvirt_new(const char *uri, VmfWorkers *workers)
 {
     VmfLibvirt *self = g_object_new(VMF_TYPE_LIBVIRT, NULL);
 
     gvir_event_register();
     virSetErrorFunc(NULL, vmf_libvirt_quiet);
     self->uri = g_strdup(uri);
+    self->workers = vmf_workers_ref(workers);
     return self;
 }

@@ -17,6 +17,8 @@
 #include <gio/gio.h>
 #include <libvirt/libvirt.h>
 
+#include "daemon/workers.h"
+
 #define VMF_TYPE_LIBVIRT (vmf_libvirt_get_type())
 G_DECLARE_FINAL_TYPE(VmfLibvirt, vmf_libvirt, VMF, LIBVIRT, GObject)
 
@@ -35,7 +37,8 @@ typedef struct {
     guint64 downtime;
 } VmfJob;
 
-VmfLibvirt *vmf_libvirt_new(const char *uri);
+VmfLibvirt *vmf_libvirt_new(const char *uri, VmfWorkers *workers);
+VmfWorkers *vmf_libvirt_get_workers(VmfLibvirt *libvirt);
 
 /* Connects, and from then on again whenever the connection is lost. */
 void vmf_libvirt_start(VmfLibvirt *libvirt);
@@ -51,6 +54,9 @@ gboolean vmf_libvirt_has_run(VmfLibvirt *libvirt, const char *uuid);
 
 /* A worker's own connection. */
 virConnectPtr vmf_libvirt_open(const char *uri, GError **error);
+
+/* Closes one from the main loop: in a thread. NULL is ignored. */
+void vmf_libvirt_close(VmfLibvirt *libvirt, virConnectPtr connection);
 
 /* The calling thread's last libvirt error as a GError of `code`, "what: message". */
 void vmf_libvirt_set_error(GError **error, int code, const char *what);

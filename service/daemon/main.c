@@ -3,6 +3,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -60,6 +61,7 @@ vmf_main(const VmfArguments *arguments)
     };
     g_autoptr(GError) error = NULL;
     g_autoptr(VmfDaemon) daemon = NULL;
+    int status;
 
     if (arguments->version) {
         puts("vmferryd " VMF_VERSION);
@@ -79,7 +81,10 @@ vmf_main(const VmfArguments *arguments)
         vmf_warn(NULL, "%s", error->message);
         return EXIT_FAILURE;
     }
-    return vmf_daemon_run(daemon);
+    status = vmf_daemon_run(daemon);
+    if (vmf_daemon_is_busy(daemon))
+        _exit(status); /* what its threads use stays until the last moment */
+    return status;
 }
 
 int

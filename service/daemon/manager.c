@@ -139,7 +139,7 @@ vmf_migrate_authorized(GDBusMethodInvocation *invocation, gpointer data)
     }
     task = g_task_new(NULL, NULL, vmf_migrate_looked, request);
     g_task_set_task_data(task, request, NULL);
-    g_task_run_in_thread(task, vmf_migrate_look_thread);
+    vmf_workers_run(vmf_daemon_get_workers(request->daemon), task, vmf_migrate_look_thread);
 }
 
 static VmfRequest *
@@ -210,7 +210,7 @@ vmf_connect_authorized(GDBusMethodInvocation *invocation, gpointer data)
     g_object_ref(request->peer);
     task = g_task_new(NULL, NULL, vmf_connect_done, request);
     g_task_set_task_data(task, request, NULL);
-    g_task_run_in_thread(task, vmf_connect_thread);
+    vmf_workers_run(vmf_daemon_get_workers(request->daemon), task, vmf_connect_thread);
 }
 
 static gboolean

@@ -120,7 +120,7 @@ vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
     }
     g_mutex_unlock(&self->lock);
     if (task)
-        g_task_run_in_thread(task, vmf_outgoing_abort_thread);
+        vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_outgoing_abort_thread);
 }
 
 /* ---- what the pump says (main loop) ---- */
@@ -436,5 +436,6 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
                                   vmf_daemon_get_config(daemon)->libvirt_uri, options);
     g_task_set_task_data(task, self, NULL);
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
+    vmf_workers_add(vmf_daemon_get_workers(daemon), task);
     g_thread_unref(g_thread_new("migration", vmf_outgoing_thread, g_object_ref(task)));
 }

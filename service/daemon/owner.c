@@ -79,7 +79,7 @@ vmf_owner_on_connected(VmfLibvirt *libvirt, gboolean connected, VmfOwner *self)
         return;
     task = g_task_new(NULL, NULL, NULL, NULL);
     g_task_set_task_data(task, g_atomic_rc_box_acquire(self), vmf_owner_unref);
-    g_task_run_in_thread(task, vmf_owner_refresh_thread);
+    vmf_workers_run(vmf_libvirt_get_workers(libvirt), task, vmf_owner_refresh_thread);
 }
 
 VmfOwner *

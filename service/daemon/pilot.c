@@ -69,7 +69,7 @@ vmf_pilot_order(VmfPilot *self, int (*call)(virDomainPtr domain), const char *wh
     order->what = what;
     vmf_info(vmf_migration_get_id(self->migration), "%s", what);
     g_task_set_task_data(task, order, vmf_order_free);
-    g_task_run_in_thread(task, vmf_order_thread);
+    vmf_workers_run(vmf_libvirt_get_workers(self->libvirt), task, vmf_order_thread);
 }
 
 static void

@@ -176,7 +176,8 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     g_set_error(error, VMF_ERROR,
                 g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? VMF_ERROR_CANCELLED
                                                                            : VMF_ERROR_PUMP_FAILED,
-                "cannot start %s: %s", config->pump_path, problem->message);
+                "cannot start %s: %s%s", config->pump_path, problem->message,
+                self->process ? "; what it says is in vmferryd's log" : "");
     return NULL;
 }
 
