@@ -135,7 +135,7 @@ host_free(VmfHost *host)
     g_free(host->address);
     g_free(host->directory);
     g_free(host->name);
-    g_free(host->pump_mood);
+    g_free(host->mood);
     g_free(host);
 }
 
@@ -238,7 +238,7 @@ host_configure(VmfHost *host)
     vmf_host_set(host, "Security", "TlsDirectory", tls);
     vmf_host_set(host, "Libvirt", "Uri", uri);
     vmf_host_set(host, "Pump", "Path", program("VMFERRY_PUMP"));
-    vmf_host_set(host, "Pump", "User", g_get_user_name());
+    vmf_host_set(host, "Pump", "User", getuid() == 0 ? "nobody" : g_get_user_name());
     vmf_host_set(host, "Paths", "RunDirectory", "/proc/self/cwd/run");
 }
 
@@ -315,6 +315,14 @@ vmf_host_remove_peer(VmfHost *host, const char *name)
 }
 
 void
+vmf_host_set_mood(VmfHost *host, const char *mood)
+{
+    vmf_host_set(host, "Pump", "Path", program("STUB_PUMP"));
+    g_free(host->mood);
+    host->mood = g_strdup(mood);
+}
+
+void
 vmf_host_set_certificate(VmfHost *host, VmfCertificate kind)
 {
     g_autofree char *ca = g_build_filename(host->lab->directory, "ca", NULL);
@@ -333,8 +341,7 @@ host_launcher(VmfHost *host, GSubprocessFlags flags)
     g_subprocess_launcher_set_cwd(launcher, host->directory);
     g_subprocess_launcher_setenv(launcher, "DBUS_SESSION_BUS_ADDRESS", host->address, TRUE);
     g_subprocess_launcher_setenv(launcher, "VMFERRY_SESSION_BUS", "1", TRUE);
-    g_subprocess_launcher_setenv(launcher, "STUB_PUMP", host->pump_mood ? host->pump_mood : "",
-                                 TRUE);
+    g_subprocess_launcher_setenv(launcher, "STUB_PUMP_MOOD", host->mood ? host->mood : "", TRUE);
     g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
     return launcher;
 }

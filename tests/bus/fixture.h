@@ -11,7 +11,8 @@
  * Everything fails the calling test when it cannot be done, so nothing returns an error. Nothing
  * sleeps: waiting runs the default main context until an event brings what is waited for, at most
  * VMF_PATIENCE. What runs is ended by vmf_lab_free(), by pid, whatever the tests did.
- * One thread. The programs come from the environment: VMFERRYD, VMFERRY, VMFERRY_PUMP.
+ * One thread. The programs come from the environment: VMFERRYD, VMFERRY, VMFERRY_PUMP, and
+ * STUB_PUMP, which hosts with a mood use instead.
  */
 #pragma once
 
@@ -83,7 +84,7 @@ typedef struct {
     GSubprocess *daemon;    /* NULL when it does not run */
     VmfBusManager *manager; /* while it runs */
     GDBusObjectManager *objects;
-    char *pump_mood; /* see stub-pump.c; for daemons started from now on */
+    char *mood; /* of its pumps */
 } VmfHost;
 
 VmfLab *vmf_lab_new(void);
@@ -107,6 +108,9 @@ void vmf_host_set(VmfHost *host, const char *group, const char *key, const char 
 /* Writes peers.d/NAME.conf; `more` are further lines or NULL. */
 void vmf_host_add_peer(VmfHost *host, const char *name, guint16 port, const char *more);
 void vmf_host_remove_peer(VmfHost *host, const char *name);
+
+/* Pumps that misbehave, see stub-pump.c; before the daemon is started. */
+void vmf_host_set_mood(VmfHost *host, const char *mood);
 
 /* Other certificates than the good ones; used by the next connection. */
 void vmf_host_set_certificate(VmfHost *host, VmfCertificate kind);

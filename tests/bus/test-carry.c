@@ -43,13 +43,6 @@ tear_down(void **state)
 }
 
 static void
-set_mood(VmfHost *host, const char *mood)
-{
-    g_free(host->pump_mood);
-    host->pump_mood = g_strdup(mood);
-}
-
-static void
 start_both(Fixture *fixture)
 {
     vmf_host_start(fixture->a);
@@ -192,7 +185,7 @@ test_the_destinations_limit(void **state)
     g_autoptr(VmfBusMigration) in = NULL;
 
     vmf_host_set(fixture->b, "Limits", "Migrations", "1");
-    set_mood(fixture->a, "silent");
+    vmf_host_set_mood(fixture->a, "silent");
     start_both(fixture);
     first = hold(fixture->a, "running");
     in = vmf_host_wait_migration(fixture->b);
@@ -215,7 +208,7 @@ test_two_guests_of_one_name(void **state)
     vmf_host_add_peer(fixture->b, "hostc", c->port, NULL);
     vmf_host_add_peer(c, "hostb", fixture->b->port, NULL);
     vmf_host_set_guests(c, "<node>" VMF_GUEST_XML("running", OTHER_UUID) "</node>");
-    set_mood(fixture->a, "silent");
+    vmf_host_set_mood(fixture->a, "silent");
     start_both(fixture);
     vmf_host_start(c);
     first = hold(fixture->a, "running");
@@ -238,7 +231,7 @@ test_cancel_at_the_source(void **state)
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    set_mood(fixture->a, "silent");
+    vmf_host_set_mood(fixture->a, "silent");
     start_both(fixture);
     out = hold(fixture->a, "running");
     in = vmf_host_wait_migration(fixture->b);
@@ -256,7 +249,7 @@ test_cancel_at_the_destination(void **state)
     g_autoptr(VmfBusMigration) in = NULL;
     GError *error = NULL;
 
-    set_mood(fixture->a, "silent");
+    vmf_host_set_mood(fixture->a, "silent");
     start_both(fixture);
     out = hold(fixture->a, "running");
     in = vmf_host_wait_migration(fixture->b);
@@ -276,7 +269,7 @@ test_the_sources_pump_dies(void **state)
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    set_mood(fixture->a, "dies");
+    vmf_host_set_mood(fixture->a, "dies");
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "stub-pump");
@@ -292,7 +285,7 @@ test_the_destinations_pump_dies(void **state)
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    set_mood(fixture->b, "dies");
+    vmf_host_set_mood(fixture->b, "dies");
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "stub-pump");
@@ -321,7 +314,7 @@ test_a_pump_takes_no_link(void **state)
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    set_mood(fixture->a, "refuses");
+    vmf_host_set_mood(fixture->a, "refuses");
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "LinkBroken", "in no mood");
@@ -338,8 +331,8 @@ test_stubborn_pumps_are_killed(void **state)
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    set_mood(fixture->a, "stubborn");
-    set_mood(fixture->b, "stubborn");
+    vmf_host_set_mood(fixture->a, "stubborn");
+    vmf_host_set_mood(fixture->b, "stubborn");
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
     assert_failed(out, "LibvirtFailed", NULL);

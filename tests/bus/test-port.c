@@ -213,9 +213,13 @@ test_tls_without_a_certificate(void **state)
     tls = g_tls_client_connection_new(G_IO_STREAM(connection), NULL, NULL);
     g_signal_connect(tls, "accept-certificate", G_CALLBACK(accept_any), NULL);
     /* under TLS 1.3 the refusal may come only after the client's own handshake */
-    if (g_tls_connection_handshake(G_TLS_CONNECTION(tls), NULL, NULL))
-        assert_true(g_input_stream_read(g_io_stream_get_input_stream(tls), &byte, 1, NULL, NULL) <=
-                    0);
+    if (g_tls_connection_handshake(G_TLS_CONNECTION(tls), NULL, NULL)) {
+        g_autoptr(GError) error = NULL;
+
+        assert_int_equal(
+            g_input_stream_read(g_io_stream_get_input_stream(tls), &byte, 1, NULL, &error), -1);
+        assert_non_null(error);
+    }
 }
 
 /* ---- many ---- */
@@ -278,7 +282,8 @@ test_strangers_do_not_keep_the_daemon_busy(void **state)
         vmf_assert_error(error, "NoSuchDomain", NULL);
     }
     assert_connects(fixture);
-    assert_in_range(g_get_monotonic_time() - start, 0, 3 * G_USEC_PER_SEC);
+    /* waiting for the strangers would take up to the 10 s that they are given */
+    assert_in_range(g_get_monotonic_time() - start, 0, 6 * G_USEC_PER_SEC);
 }
 
 static void
