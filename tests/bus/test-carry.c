@@ -260,6 +260,23 @@ test_cancel_at_the_destination(void **state)
     assert_both_clean(fixture);
 }
 
+/* A daemon that ends says so where nothing was touched yet. */
+static void
+test_the_source_ends_while_it_prepares(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+    g_autoptr(VmfBusMigration) in = NULL;
+
+    vmf_host_set_mood(fixture->a, "silent");
+    start_both(fixture);
+    out = hold(fixture->a, "running");
+    in = vmf_host_wait_migration(fixture->b);
+    vmf_host_stop(fixture->a);
+    vmf_wait_property(in, "state", "cancelled");
+    vmf_host_assert_clean(fixture->b);
+}
+
 /* ---- pumps in a bad mood ---- */
 
 static void
@@ -356,6 +373,7 @@ main(void)
         CASE(test_two_guests_of_one_name),
         CASE(test_cancel_at_the_source),
         CASE(test_cancel_at_the_destination),
+        CASE(test_the_source_ends_while_it_prepares),
         CASE(test_the_sources_pump_dies),
         CASE(test_the_destinations_pump_dies),
         CASE(test_there_is_no_pump),
