@@ -3,7 +3,7 @@
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= arguments=0 i
-    local commands='migrate status cancel postcopy peers' words=
+    local commands='migrate status cancel postcopy inspect check peers' words=
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -25,6 +25,16 @@ _vmferry() {
         case $cur,$arguments in
         -*) words='--json --help' ;;
         *,0) words=$(vmferry status 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
+        esac ;;
+    inspect)
+        case $cur in
+        -*) words='--json --device --ram --sections --help' ;;
+        *) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        esac ;;
+    check)
+        case $prev in
+        --source | --destination) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        *) words='--source --destination --json --verbose --help' ;;
         esac ;;
     peers)
         case $prev in

@@ -216,11 +216,12 @@ vmf_ctl_check(int argc, char **argv)
                                           "another one saves, or that was saved.");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "vmferry check: %s\n", error->message);
+        fprintf(stderr, "vmferry check: %s; see vmferry check --help\n", error->message);
         return STATUS_UNKNOWN;
     }
     if (argc != 1 || !source || !destination) {
-        fprintf(stderr, "vmferry check: name --source FILE and --destination FILE\n");
+        fprintf(stderr, "vmferry check: expected --source FILE and --destination FILE; see vmferry "
+                        "check --help\n");
         return STATUS_UNKNOWN;
     }
     status = check(source, destination, json, verbose, &error);

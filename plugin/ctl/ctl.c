@@ -12,10 +12,8 @@ vmf_ctl_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *
 {
     g_autoptr(GOptionContext) context = g_option_context_new(synopsis);
     g_autofree char *name = g_strdup((*argv)[0]);
-    g_autofree char *program = g_strdup_printf("vmferry %s", name);
     g_autoptr(GError) error = NULL;
 
-    g_set_prgname(program);
     g_option_context_set_summary(context, summary);
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, argc, argv, &error)) {
@@ -146,9 +144,9 @@ vmf_ctl_get_properties(GDBusProxy *proxy)
             const char *message;
 
             g_variant_get(value, "(&s&s)", &error, &message);
-            g_variant_dict_insert(&dict, "Error", "@a{sv}",
-                                  g_variant_new_parsed("{'Name': <%s>, 'Message': <%s>}", error,
-                                                       message));
+            g_variant_dict_insert(
+                &dict, "Error", "@a{sv}",
+                g_variant_new_parsed("{'Name': <%s>, 'Message': <%s>}", error, message));
         } else if (value) {
             g_variant_dict_insert_value(&dict, *name, value);
         }

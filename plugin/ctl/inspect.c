@@ -123,16 +123,19 @@ vmf_ctl_inspect(int argc, char **argv)
                                           "save image of libvirt.");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "vmferry inspect: %s\n", error->message);
+        fprintf(stderr, "vmferry inspect: %s; see vmferry inspect --help\n", error->message);
         return 2;
     }
     if (argc != 2) {
-        fprintf(stderr, "vmferry inspect: name one file, or - for standard input\n");
+        fprintf(stderr, "vmferry inspect: expected FILE, or - for standard input; see vmferry "
+                        "inspect --help\n");
         return 2;
     }
     parts.device = device;
     status = inspect(argv[1], json, &parts, &error);
-    if (error)
+    if (error && g_str_has_prefix(error->message, argv[1]))
+        fprintf(stderr, "vmferry inspect: %s\n", error->message);
+    else if (error)
         fprintf(stderr, "vmferry inspect: %s: %s\n", argv[1], error->message);
     return status;
 }

@@ -3,7 +3,9 @@
 #include <locale.h>
 #include <stdio.h>
 
+#include "ctl/check.h"
 #include "ctl/ctl.h"
+#include "ctl/inspect.h"
 #include "vmferry-config.h"
 
 typedef struct {
@@ -18,6 +20,8 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"status", vmf_ctl_status, "[ID]", "Show migrations"},
     {"cancel", vmf_ctl_cancel, "ID", "End a migration; the guest goes on at the source"},
     {"postcopy", vmf_ctl_postcopy, "ID", "Switch a migration to post-copy"},
+    {"inspect", vmf_ctl_inspect, "FILE|-", "Show what is in a migration stream or save image"},
+    {"check", vmf_ctl_check, "", "Say whether a QEMU can load a device state"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
 };
 
@@ -38,7 +42,7 @@ vmf_print_help(FILE *to)
           "  --help                This text; vmferry COMMAND --help for a command's options\n"
           "  --version             The version\n\n"
           "Exit status: 0 done; 1 failed or refused, the guest runs on; 2 wrong usage;\n"
-          "3 vmferryd does not answer; 4 cancelled.\n",
+          "3 vmferryd does not answer; 4 cancelled; of check: see its manual.\n",
           to);
 }
 
@@ -60,9 +64,14 @@ main(int argc, char **argv)
         puts("vmferry " VMF_VERSION);
         return VMF_EXIT_OK;
     }
-    for (guint i = 0; i < G_N_ELEMENTS(vmf_subcommands); i++)
-        if (g_str_equal(name, vmf_subcommands[i].name))
-            return vmf_subcommands[i].run(argc - 1, argv + 1);
+    for (guint i = 0; i < G_N_ELEMENTS(vmf_subcommands); i++) {
+        g_autofree char *program = g_strdup_printf("vmferry %s", name);
+
+        if (!g_str_equal(name, vmf_subcommands[i].name))
+            continue;
+        g_set_prgname(program); /* for --help */
+        return vmf_subcommands[i].run(argc - 1, argv + 1);
+    }
     fprintf(stderr, "vmferry: no command is called '%s'; see vmferry --help\n", name);
     return VMF_EXIT_USAGE;
 }

@@ -305,7 +305,7 @@ main(int argc, char **argv)
     gboolean json = FALSE;
     int mib = 1024, gib = PIPE_STREAM_GIB;
     g_autofree char *folder = g_path_get_dirname(argv[0]);
-    g_autofree char *vmferry = g_build_filename(folder, "../../plugin/ctl/vmferry-inspect", NULL);
+    g_autofree char *vmferry = g_build_filename(folder, "../../plugin/ctl/vmferry", NULL);
     const GOptionEntry entries[] = {
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per line", NULL},
         {"mib", 0, 0, G_OPTION_ARG_INT, &mib, "Pages in memory (default 1024)", "MIB"},
