@@ -12,7 +12,7 @@
 typedef struct {
     const char *name;
     const char *type;
-    gpointer value; /* gboolean *, guint *, guint64 * or char ** */
+    gpointer value; /* gboolean *, guint * or char ** */
 } VmfOption;
 
 static void
@@ -22,8 +22,6 @@ vmf_option_take(const VmfOption *option, GVariant *value)
         *(gboolean *)option->value = g_variant_get_boolean(value);
     else if (*option->type == 'u')
         *(guint *)option->value = g_variant_get_uint32(value);
-    else if (*option->type == 't')
-        *(guint64 *)option->value = g_variant_get_uint64(value);
     else
         *(char **)option->value = g_variant_dup_string(value, NULL);
 }
@@ -125,7 +123,6 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"persistent", "b", &options->persistent},
         {"undefine-source", "b", &options->undefine_source},
         {"copy-storage", "s", &options->copy_storage},
-        {"bandwidth", "t", &options->bandwidth},
         {"timeout", "u", &options->timeout},
         {"on-timeout", "s", &on_timeout},
         {"dname", "s", &options->dname},

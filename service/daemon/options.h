@@ -24,7 +24,6 @@ typedef struct {
     gboolean persistent;
     gboolean undefine_source;
     char *copy_storage; /* "all", "inc" or NULL */
-    guint64 bandwidth;  /* bytes/s on our wire; 0: no limit */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;
     char *dname;
