@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cmocka-all.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "daemon/options.h"
+
+#define PLAIN (VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER)
+
+/* `text` is GVariant text of an a{sv}. */
+static VmfOptions *
+parse(const char *text, GError **error)
+{
+    g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL);
+
+    assert_non_null(dict);
+    return vmf_options_parse(dict, error);
+}
+
+static void
+test_none(void **state)
+{
+    g_autoptr(VmfOptions) options = parse("{}", NULL);
+
+    assert_non_null(options);
+    assert_false(options->unencrypted);
+    assert_int_equal(options->parallel, 0);
+    assert_int_equal(options->timeout, 0);
+    assert_int_equal(options->on_timeout, VMF_ON_TIMEOUT_SUSPEND);
+    assert_null(options->copy_storage);
+    assert_null(options->dname);
+    assert_null(options->xml);
+    assert_int_equal(vmf_options_get_flags(options), PLAIN);
+}
+
+static void
+test_flags(void **state)
+{
+    const struct {
+        const char *text;
+        guint flags;
+    } cases[] = {
+        {"{'unencrypted': <true>}", PLAIN},
+        {"{'parallel': <uint32 4>}", PLAIN | VIR_MIGRATE_PARALLEL},
+        {"{'parallel': <uint32 0>}", PLAIN},
+        {"{'postcopy': <true>}", PLAIN | VIR_MIGRATE_POSTCOPY},
+        {"{'postcopy-after-precopy': <true>}", PLAIN | VIR_MIGRATE_POSTCOPY},
+        {"{'persistent': <true>}", PLAIN | VIR_MIGRATE_PERSIST_DEST},
+        {"{'undefine-source': <true>}", PLAIN | VIR_MIGRATE_UNDEFINE_SOURCE},
+        {"{'undefine-source': <false>}", PLAIN},
+        {"{'copy-storage': <'all'>}", PLAIN | VIR_MIGRATE_NON_SHARED_DISK},
+        {"{'copy-storage': <'inc'>}", PLAIN | VIR_MIGRATE_NON_SHARED_INC},
+        {"{'timeout': <uint32 5>, 'on-timeout': <'abort'>}", PLAIN},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(VmfOptions) options = parse(cases[i].text, NULL);
+
+        if (!options)
+            fail_msg("%s was refused", cases[i].text);
+        if (vmf_options_get_flags(options) != cases[i].flags)
+            fail_msg("%s: flags 0x%x", cases[i].text, vmf_options_get_flags(options));
+    }
+}
+
+static void
+test_refusals(void **state)
+{
+    g_autofree char *name = g_strnfill(256, 'x');
+    g_autofree char *long_name = g_strdup_printf("{'dname': <'%s'>}", name);
+    const struct {
+        const char *text;
+        VmfError code;
+        const char *word;
+    } cases[] = {
+        {"{'speed': <1>}", VMF_ERROR_INVALID_ARGUMENT, "'speed'"},
+        {"{'Postcopy': <true>}", VMF_ERROR_INVALID_ARGUMENT, "'Postcopy'"},
+        {"{'unencrypted': <'yes'>}", VMF_ERROR_INVALID_ARGUMENT, "'unencrypted'"},
+        {"{'parallel': <4>}", VMF_ERROR_INVALID_ARGUMENT, "'parallel'"},
+        {"{'parallel': <uint32 33>}", VMF_ERROR_INVALID_ARGUMENT, "at most 32"},
+        {"{'copy-storage': <'some'>}", VMF_ERROR_INVALID_ARGUMENT, "copy-storage"},
+        {"{'on-timeout': <'abort'>}", VMF_ERROR_INVALID_ARGUMENT, "needs a timeout"},
+        {"{'timeout': <uint32 1>, 'on-timeout': <'wait'>}", VMF_ERROR_INVALID_ARGUMENT, "'wait'"},
+        {"{'dname': <''>}", VMF_ERROR_INVALID_ARGUMENT, "dname"},
+        {"{'dname': <'a/b'>}", VMF_ERROR_INVALID_ARGUMENT, "dname"},
+        {long_name, VMF_ERROR_INVALID_ARGUMENT, "dname"},
+        {"{'parallel': <uint32 2>, 'postcopy': <true>}", VMF_ERROR_NOT_SUPPORTED, "parallel"},
+        {"{'parallel': <uint32 2>, 'postcopy-after-precopy': <true>}", VMF_ERROR_NOT_SUPPORTED,
+         "parallel"},
+        {"{'copy-storage': <'all'>, 'postcopy': <true>}", VMF_ERROR_NOT_SUPPORTED, "storage"},
+        {"{'timeout': <uint32 1>, 'on-timeout': <'postcopy'>}", VMF_ERROR_NOT_SUPPORTED,
+         "postcopy"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(VmfOptions) options = parse(cases[i].text, &error);
+
+        if (options)
+            fail_msg("%s was taken", cases[i].text);
+        if (!g_error_matches(error, VMF_ERROR, (int)cases[i].code) ||
+            !strstr(error->message, cases[i].word))
+            fail_msg("%s: '%s' (%d)", cases[i].text, error->message, error->code);
+    }
+}
+
+static void
+test_timeouts(void **state)
+{
+    const struct {
+        const char *text;
+        VmfOnTimeout expected;
+    } cases[] = {
+        {"{'timeout': <uint32 7>}", VMF_ON_TIMEOUT_SUSPEND},
+        {"{'timeout': <uint32 7>, 'on-timeout': <'suspend'>}", VMF_ON_TIMEOUT_SUSPEND},
+        {"{'timeout': <uint32 7>, 'on-timeout': <'abort'>}", VMF_ON_TIMEOUT_ABORT},
+        {"{'timeout': <uint32 7>, 'on-timeout': <'postcopy'>, 'postcopy': <true>}",
+         VMF_ON_TIMEOUT_POSTCOPY},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(VmfOptions) options = parse(cases[i].text, NULL);
+
+        assert_int_equal(options->timeout, 7);
+        assert_int_equal(options->on_timeout, cases[i].expected);
+    }
+}
+
+/* The value of a string parameter, or NULL. */
+static const char *
+parameter(virTypedParameterPtr params, int n, const char *name)
+{
+    const char *value = NULL;
+
+    virTypedParamsGetString(params, n, name, &value);
+    return value;
+}
+
+static void
+test_parameters(void **state)
+{
+    g_autoptr(VmfOptions) plain = parse("{}", NULL);
+    g_autoptr(VmfOptions) all =
+        parse("{'copy-storage': <'all'>, 'dname': <'other'>, 'xml': <'<domain/>'>,"
+              " 'persistent': <true>, 'parallel': <uint32 3>}",
+              NULL);
+    virTypedParameterPtr params = NULL;
+    int connections = 0;
+    int n = 0;
+
+    assert_true(vmf_options_get_params(plain, "unix:///a", "unix:///b", &params, &n));
+    assert_int_equal(n, 1);
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_URI), "unix:///a");
+    virTypedParamsFree(params, n);
+
+    assert_true(vmf_options_get_params(all, "unix:///a", "unix:///b", &params, &n));
+    assert_int_equal(n, 6);
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DISKS_URI), "unix:///b");
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DEST_NAME), "other");
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DEST_XML), "<domain/>");
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_PERSIST_XML), "<domain/>");
+    virTypedParamsGetInt(params, n, VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, &connections);
+    assert_int_equal(connections, 3);
+    virTypedParamsFree(params, n);
+}
+
+/* What is taken must do something. */
+static void
+test_no_option_is_ignored(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfOptions) options = parse("{'bandwidth': <uint64 1>}", &error);
+
+    assert_null(options);
+    assert_true(g_error_matches(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT));
+}
+
+/* Its errors are per thread and need it; the daemon's first connection does it. */
+static int
+initialize_libvirt(void **state)
+{
+    return virInitialize();
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_none),       cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_parameters), cmocka_unit_test(test_no_option_is_ignored),
+    };
+
+    return cmocka_run_group_tests_name("options", tests, initialize_libvirt, NULL);
+}
