@@ -136,6 +136,20 @@ test_the_destinations_libvirt_is_away(void **state)
     assert_both_clean(fixture);
 }
 
+/* The source's libvirtd would reach the destination's through the pump, which takes leave to. */
+static void
+test_libvirt_through_the_pump_takes_leave(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusMigration) out = NULL;
+
+    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "LibvirtUri=pump");
+    start_both(fixture);
+    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    assert_failed(out, "PeerRefused", "MayUseLibvirt");
+    assert_null(vmf_host_find_migration(fixture->b));
+}
+
 static void
 test_another_run_directory(void **state)
 {
@@ -368,6 +382,7 @@ main(void)
         CASE(test_again_and_again),
         CASE(test_a_guest_that_is_there_already),
         CASE(test_the_destinations_libvirt_is_away),
+        CASE(test_libvirt_through_the_pump_takes_leave),
         CASE(test_another_run_directory),
         CASE(test_the_destinations_limit),
         CASE(test_two_guests_of_one_name),

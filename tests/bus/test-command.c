@@ -105,8 +105,9 @@ static void
 test_help(void **state)
 {
     VmfHost *host = ((Fixture *)*state)->host;
-    const char *const lines[] = {"--help", "migrate --help", "status --help", "cancel --help",
-                                 "peers --help"};
+    const char *const lines[] = {"--help",         "migrate --help", "status --help",
+                                 "cancel --help",  "peers --help",   "postcopy --help",
+                                 "inspect --help", "check --help"};
 
     for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_autofree char *output = NULL;
@@ -144,6 +145,9 @@ test_mistakes(void **state)
         {"status 1 2", "'2'"},
         {"status --jsno", "--jsno"},
         {"cancel", "ID"},
+        {"postcopy", "ID"},
+        {"postcopy 1 2", "'2'"},
+        {"migrate --parallel=many running away", "--parallel"},
         {"cancel 1 2", "'2'"},
         {"peers away", "'away'"},
         {"peers --connect", "--connect"},
@@ -241,6 +245,11 @@ test_migrate_refused(void **state)
     assert_complains(host, "migrate off away", VMF_EXIT_FAILED, "not running");
     assert_complains(host, "migrate --unencrypted running away", VMF_EXIT_FAILED,
                      "AllowUnencrypted");
+    assert_complains(host, "migrate --parallel 33 running away", VMF_EXIT_FAILED, "at most 32");
+    assert_complains(host, "migrate --copy-storage=some running away", VMF_EXIT_FAILED,
+                     "copy-storage");
+    assert_complains(host, "migrate --xml=/nowhere.xml running away", VMF_EXIT_USAGE,
+                     "/nowhere.xml");
 }
 
 static void
@@ -296,6 +305,7 @@ test_status_and_cancel(void **state)
     vmf_wait_property(migration, "state", "cancelled");
     assert_complains(host, cancel_line, VMF_EXIT_FAILED, "over already");
     assert_complains(host, "cancel 01234567", VMF_EXIT_FAILED, "'01234567'");
+    assert_complains(host, "postcopy 01234567", VMF_EXIT_FAILED, "'01234567'");
     assert_complains(host, "status 01234567", VMF_EXIT_FAILED, "'01234567'");
 }
 

@@ -232,6 +232,10 @@ test_unknown_options(void **state)
                            "'unencrypted'");
     assert_migrate_refused(host, "running", "hostb", "{'unencrypted': <false>, 'x': <true>}",
                            "InvalidArgument", "'x'");
+    assert_migrate_refused(host, "running", "hostb", "{'parallel': <uint32 33>}", "InvalidArgument",
+                           "32");
+    assert_migrate_refused(host, "running", "hostb", "{'parallel': <uint32 2>, 'postcopy': <true>}",
+                           "NotSupported", "post-copy");
 }
 
 static void
@@ -295,6 +299,7 @@ test_only_root_may_change_things(void **state)
     g_autofree char *first = NULL;
     g_autofree char *second = NULL;
     g_autofree char *third = NULL;
+    g_autofree char *fourth = NULL;
 
     if (getuid() != 0) {
         print_message("skipped: becoming another user takes root\n");
@@ -308,6 +313,9 @@ test_only_root_may_change_things(void **state)
     third = call_as_nobody(host, g_dbus_proxy_get_object_path(G_DBUS_PROXY(migration)),
                            "org.vmferry1.Migration.Cancel", none);
     assert_not_authorized(third);
+    fourth = call_as_nobody(host, g_dbus_proxy_get_object_path(G_DBUS_PROXY(migration)),
+                            "org.vmferry1.Migration.StartPostCopy", none);
+    assert_not_authorized(fourth);
 }
 
 static void

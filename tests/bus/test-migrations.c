@@ -164,6 +164,23 @@ test_cancel_while_another_connects(void **state)
     cancel(first);
 }
 
+/* It must have been allowed at the start, as QEMU wants to know it then. */
+static void
+test_postcopy_that_was_not_allowed(void **state)
+{
+    VmfHost *host = ((Fixture *)*state)->host;
+    g_autoptr(VmfBusMigration) migration = NULL;
+    GError *error = NULL;
+
+    vmf_host_start(host);
+    migration = vmf_host_migrate(host, "running", "silent");
+    vmf_bus_migration_call_start_post_copy_sync(migration, NULL, &error);
+    vmf_assert_error(g_steal_pointer(&error), "NotSupported", "post-copy");
+    cancel(migration);
+    vmf_bus_migration_call_start_post_copy_sync(migration, NULL, &error);
+    vmf_assert_error(error, "NoSuchMigration", "over already");
+}
+
 static gboolean
 no_migration_is_shown(gpointer host)
 {
@@ -237,6 +254,7 @@ main(void)
         CASE(test_the_limit_of_migrations),
         CASE(test_cancel_while_connecting),
         CASE(test_cancel_while_another_connects),
+        CASE(test_postcopy_that_was_not_allowed),
         CASE(test_an_unreachable_peer),
         CASE(test_libvirt_is_away),
         CASE(test_the_daemon_ends_while_a_migration_connects),
