@@ -229,7 +229,7 @@ vmf_incoming_on_pump_ended(VmfPump *pump, const GError *error, VmfIncoming *self
 static void
 vmf_incoming_on_statistics(VmfPump *pump, GVariant *statistics, VmfIncoming *self)
 {
-    vmf_migration_note_statistics(self->migration, statistics);
+    vmf_migration_note_statistics(self->migration, statistics, g_get_monotonic_time());
 }
 
 /* ---- channels ---- */

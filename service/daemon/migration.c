@@ -8,6 +8,8 @@
 /* What is left for switchover and the answers: 1 is for "completed" alone. */
 #define VMF_PROGRESS_BEFORE_END 0.98
 
+#define VMF_RATE_TIME G_USEC_PER_SEC /* that LinkRate is an average over, about */
+
 struct _VmfMigration {
     GObject parent_instance;
 
@@ -21,6 +23,12 @@ struct _VmfMigration {
     GMutex lock;          /* for the following */
     VmfState state;
     double progress;
+
+    /* main loop: when the bytes on the wire were noted first and last, and what LinkRate is */
+    gint64 wire_begin;
+    gint64 wire_time;
+    guint64 wire_bytes;
+    double wire_rate;
 };
 
 G_DEFINE_FINAL_TYPE(VmfMigration, vmf_migration, G_TYPE_OBJECT)
@@ -148,16 +156,35 @@ vmf_statistic(GVariant *statistics, const char *name)
     return value;
 }
 
+/* The newer the bytes, the more they weigh; bursts into buffers on the way shall not be seen. */
+static void
+vmf_migration_note_wire(VmfMigration *self, guint64 bytes, gint64 now)
+{
+    double elapsed = (double)(now - self->wire_time);
+
+    if (self->wire_begin == 0) {
+        self->wire_begin = now;
+    } else if (elapsed > 0) {
+        double rate = ((double)bytes - (double)self->wire_bytes) * G_USEC_PER_SEC / elapsed;
+        double span = (double)MIN(now - self->wire_begin, VMF_RATE_TIME);
+
+        self->wire_rate += (rate - self->wire_rate) * MIN(elapsed / span, 1);
+    }
+    self->wire_bytes = bytes;
+    self->wire_time = now;
+    vmf_bus_migration_set_bytes_on_wire(self->bus, bytes);
+    vmf_bus_migration_set_link_rate(self->bus, (guint64)MAX(self->wire_rate, 0));
+}
+
 void
-vmf_migration_note_statistics(VmfMigration *self, GVariant *statistics)
+vmf_migration_note_statistics(VmfMigration *self, GVariant *statistics, gint64 now)
 {
     gboolean outgoing = g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
 
     vmf_bus_migration_set_bytes_from_qemu(
         self->bus, vmf_statistic(statistics, outgoing ? "bytes-from-qemu" : "bytes-to-qemu"));
-    vmf_bus_migration_set_bytes_on_wire(
-        self->bus, vmf_statistic(statistics, outgoing ? "bytes-wire-out" : "bytes-wire-in"));
-    vmf_bus_migration_set_link_rate(self->bus, vmf_statistic(statistics, "link-rate"));
+    vmf_migration_note_wire(
+        self, vmf_statistic(statistics, outgoing ? "bytes-wire-out" : "bytes-wire-in"), now);
 }
 
 /* When it ends if nothing changes; 0 when the guest dirties faster than the link carries. */

@@ -60,8 +60,8 @@ void vmf_migration_set_state(VmfMigration *migration, VmfState state);
 /* Final: `error` NULL is completed, VMF_ERROR_CANCELLED is cancelled, others are failed. */
 void vmf_migration_finish(VmfMigration *migration, const GError *error);
 
-/* What the pump counts: a{sv} as in org.vmferry1.Pump, Statistics. */
-void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics);
+/* What the pump counts at `now`, monotonic µs: a{sv} as in org.vmferry1.Pump, Statistics. */
+void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics, gint64 now);
 
 /* What libvirt tells of the job. */
 void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);

@@ -128,7 +128,7 @@ vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
 static void
 vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *self)
 {
-    vmf_migration_note_statistics(self->migration, statistics);
+    vmf_migration_note_statistics(self->migration, statistics, g_get_monotonic_time());
 }
 
 static void

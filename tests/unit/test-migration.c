@@ -334,8 +334,41 @@ note_statistics(Fixture *fixture)
         "{'bytes-from-qemu': <@t 1>, 'bytes-to-qemu': <@t 2>, 'bytes-wire-out': <@t 3>,"
         " 'bytes-wire-in': <@t 4>, 'link-rate': <@t 5>, 'buffered': <'of no number'>}"));
 
-    vmf_migration_note_statistics(fixture->migration, statistics);
-    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 5);
+    vmf_migration_note_statistics(fixture->migration, statistics, 1);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 0);
+}
+
+/* The pump's own estimate is about what may be in flight, and jumps with every burst. */
+static void
+note_wire(Fixture *fixture, guint64 bytes, double seconds)
+{
+    g_autoptr(GVariant) statistics =
+        g_variant_ref_sink(g_variant_new_parsed("{'bytes-wire-out': <%t>}", bytes));
+
+    vmf_migration_note_statistics(fixture->migration, statistics,
+                                  G_USEC_PER_SEC + (gint64)(seconds * G_USEC_PER_SEC));
+}
+
+static void
+test_the_link_rate(void **state)
+{
+    Fixture *fixture = *state;
+
+    note_wire(fixture, 500, 0);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 0);
+    /* at first, of as much time as there is */
+    note_wire(fixture, 625, 0.25);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 500);
+    note_wire(fixture, 750, 0.5);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 500);
+    note_wire(fixture, 2750, 2.5);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 1000);
+    /* nothing for half a second */
+    note_wire(fixture, 2750, 3);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 500);
+    /* no time at all */
+    note_wire(fixture, 3000, 3);
+    assert_int_equal(vmf_bus_migration_get_link_rate(fixture->bus), 500);
 }
 
 static void
@@ -393,6 +426,7 @@ main(void)
         CASE(test_an_end_that_cannot_be_known),
         CASE(test_statistics_after_the_end),
         CASE(test_the_sources_statistics),
+        CASE(test_the_link_rate),
         cmocka_unit_test_setup_teardown(test_the_destinations_statistics, set_up_incoming,
                                         tear_down),
         CASE(test_cancel_until_it_is_over),
