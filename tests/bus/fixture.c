@@ -3,7 +3,6 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -12,22 +11,11 @@
 #include "base/error.h"
 
 #define BUS_NAME "org.vmferry1"
-#define ROOT "/org/vmferry1"
 
 struct VmfLab {
     char *directory;
     GPtrArray *hosts;
 };
-
-static const char *
-program(const char *variable)
-{
-    const char *path = g_getenv(variable);
-
-    if (!path)
-        fail_msg("the environment has no %s: run the test through meson", variable);
-    return path;
-}
 
 static void
 write_below(const char *directory, const char *name, const char *text)
@@ -93,14 +81,6 @@ remove_tree(const char *path)
     (void)g_remove(path);
 }
 
-static void
-end_process(GSubprocess *process)
-{
-    g_subprocess_force_exit(process);
-    g_subprocess_wait(process, NULL, NULL);
-    g_object_unref(process);
-}
-
 /* Pumps whose daemon ended before them. */
 static void
 end_orphans(void)
@@ -116,21 +96,13 @@ end_orphans(void)
 }
 
 static void
-host_disconnect(VmfHost *host)
-{
-    g_clear_object(&host->manager);
-    g_clear_object(&host->objects);
-}
-
-static void
 host_free(VmfHost *host)
 {
-    host_disconnect(host);
-    g_clear_pointer(&host->daemon, end_process);
+    vmf_host_kill(host);
     if (host->bus)
         g_dbus_connection_close_sync(host->bus, NULL, NULL);
     g_clear_object(&host->bus);
-    g_clear_pointer(&host->bus_daemon, end_process);
+    g_clear_pointer(&host->bus_daemon, vmf_process_end);
     g_clear_object(&host->reservation);
     g_free(host->address);
     g_free(host->directory);
@@ -176,7 +148,7 @@ static void
 host_write_bus_config(VmfHost *host)
 {
     g_autofree char *policy =
-        g_build_filename(program("VMFERRY_SOURCE"), "data", "org.vmferry1.conf", NULL);
+        g_build_filename(vmf_program("VMFERRY_SOURCE"), "data", "org.vmferry1.conf", NULL);
     g_autofree char *text = g_strdup_printf(
         "<busconfig><listen>unix:path=%s/bus</listen><auth>EXTERNAL</auth>"
         "<policy context='default'><allow user='*'/><deny own='*'/><deny send_type='method_call'/>"
@@ -191,13 +163,6 @@ host_write_bus_config(VmfHost *host)
     write_below(host->directory, "bus.conf", text);
 }
 
-/* Dies with the test, whatever happens to it. */
-static void
-die_with_parent(gpointer data)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
 static void
 host_start_bus(VmfHost *host)
 {
@@ -207,7 +172,7 @@ host_start_bus(VmfHost *host)
     g_autoptr(GDataInputStream) output = NULL;
 
     host_write_bus_config(host);
-    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
+    g_subprocess_launcher_set_child_setup(launcher, vmf_process_die_with_parent, NULL, NULL);
     host->bus_daemon =
         g_subprocess_launcher_spawn(launcher, NULL, "dbus-daemon", "--nofork", "--print-address",
                                     "--config-file", config, NULL);
@@ -237,7 +202,7 @@ host_configure(VmfHost *host)
     vmf_host_set(host, "Network", "Port", port);
     vmf_host_set(host, "Security", "TlsDirectory", tls);
     vmf_host_set(host, "Libvirt", "Uri", uri);
-    vmf_host_set(host, "Pump", "Path", program("VMFERRY_PUMP"));
+    vmf_host_set(host, "Pump", "Path", vmf_program("VMFERRY_PUMP"));
     vmf_host_set(host, "Pump", "User", getuid() == 0 ? "nobody" : g_get_user_name());
     vmf_host_set(host, "Paths", "RunDirectory", "/proc/self/cwd/run");
 }
@@ -317,7 +282,7 @@ vmf_host_remove_peer(VmfHost *host, const char *name)
 void
 vmf_host_set_mood(VmfHost *host, const char *mood)
 {
-    vmf_host_set(host, "Pump", "Path", program("STUB_PUMP"));
+    vmf_host_set(host, "Pump", "Path", vmf_program("STUB_PUMP"));
     g_free(host->mood);
     host->mood = g_strdup(mood);
 }
@@ -329,248 +294,4 @@ vmf_host_set_certificate(VmfHost *host, VmfCertificate kind)
     g_autofree char *pki = vmf_host_path(host, "pki");
 
     vmf_certificate_make(ca, pki, host->name, kind);
-}
-
-/* ---- the daemon ---- */
-
-static GSubprocessLauncher *
-host_launcher(VmfHost *host, GSubprocessFlags flags)
-{
-    GSubprocessLauncher *launcher = g_subprocess_launcher_new(flags);
-
-    g_subprocess_launcher_set_cwd(launcher, host->directory);
-    g_subprocess_launcher_setenv(launcher, "DBUS_SESSION_BUS_ADDRESS", host->address, TRUE);
-    g_subprocess_launcher_setenv(launcher, "VMFERRY_SESSION_BUS", "1", TRUE);
-    g_subprocess_launcher_setenv(launcher, "STUB_PUMP_MOOD", host->mood ? host->mood : "", TRUE);
-    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
-    return launcher;
-}
-
-typedef struct {
-    gboolean up;
-    gboolean ended;
-} Starting;
-
-static void
-on_name_appeared(GDBusConnection *bus, const char *name, const char *owner, gpointer data)
-{
-    ((Starting *)data)->up = TRUE;
-}
-
-static void
-on_daemon_ended(GObject *process, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (g_subprocess_wait_finish(G_SUBPROCESS(process), result, &error))
-        ((Starting *)data)->ended = TRUE;
-}
-
-static gboolean
-is_decided(gpointer data)
-{
-    const Starting *starting = data;
-
-    return starting->up || starting->ended;
-}
-
-void
-vmf_host_start(VmfHost *host)
-{
-    g_autoptr(GSubprocessLauncher) launcher = host_launcher(host, G_SUBPROCESS_FLAGS_NONE);
-    g_autofree char *config = vmf_host_path(host, "vmferryd.conf");
-    g_autoptr(GCancellable) cancellable = g_cancellable_new();
-    Starting *starting = g_new0(Starting, 1);
-    guint watch;
-
-    assert_null(host->daemon);
-    watch = g_bus_watch_name_on_connection(host->bus, BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
-                                           on_name_appeared, NULL, starting, NULL);
-    host->daemon = g_subprocess_launcher_spawn(launcher, NULL, program("VMFERRYD"), "--session-bus",
-                                               "--config", config, NULL);
-    assert_non_null(host->daemon);
-    g_subprocess_wait_async(host->daemon, cancellable, on_daemon_ended, starting);
-    vmf_wait_until(is_decided, starting, "vmferryd's name on the bus");
-    g_bus_unwatch_name(watch);
-    if (starting->ended)
-        fail_msg("vmferryd of %s ended while it started", host->name);
-    g_cancellable_cancel(cancellable);
-    while (g_main_context_iteration(NULL, FALSE))
-        ; /* the cancelled wait lets go of `starting` */
-    g_free(starting);
-    host->manager = vmf_bus_manager_proxy_new_sync(host->bus, G_DBUS_PROXY_FLAGS_NONE, BUS_NAME,
-                                                   ROOT, NULL, NULL);
-    host->objects = vmf_bus_object_manager_client_new_sync(
-        host->bus, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_NONE, BUS_NAME, ROOT, NULL, NULL);
-    assert_non_null(host->manager);
-    assert_non_null(host->objects);
-}
-
-pid_t
-vmf_host_get_pid(VmfHost *host)
-{
-    return (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(host->daemon), NULL, 10);
-}
-
-void
-vmf_host_stop(VmfHost *host)
-{
-    pid_t pid = vmf_host_get_pid(host); /* before it ends: GLib collects it, and forgets the pid */
-    g_autoptr(GSubprocess) daemon = g_steal_pointer(&host->daemon);
-
-    host_disconnect(host);
-    g_subprocess_send_signal(daemon, SIGTERM);
-    vmf_wait_gone(pid);
-    g_subprocess_wait(daemon, NULL, NULL);
-    assert_true(g_subprocess_get_if_exited(daemon));
-    assert_int_equal(g_subprocess_get_exit_status(daemon), 0);
-}
-
-void
-vmf_host_kill(VmfHost *host)
-{
-    host_disconnect(host);
-    g_clear_pointer(&host->daemon, end_process);
-}
-
-static void
-assert_no_files_below(const char *path)
-{
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (directory && (name = g_dir_read_name(directory))) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-
-        if (g_file_test(below, G_FILE_TEST_IS_DIR))
-            assert_no_files_below(below);
-        else
-            fail_msg("%s was left behind", below);
-    }
-}
-
-void
-vmf_host_assert_clean(VmfHost *host)
-{
-    g_autoptr(GArray) children = vmf_children_of(vmf_host_get_pid(host));
-    g_autofree char *run = vmf_host_path(host, "run");
-
-    for (guint i = 0; i < children->len; i++)
-        vmf_wait_gone(g_array_index(children, pid_t, i));
-    assert_no_files_below(run);
-}
-
-int
-vmf_host_run(VmfHost *host, const char *const *argv, char **ret_out, char **ret_error)
-{
-    g_autoptr(GSubprocessLauncher) launcher =
-        host_launcher(host, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, NULL);
-
-    assert_non_null(process);
-    assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, ret_out, ret_error, NULL));
-    assert_true(g_subprocess_get_if_exited(process));
-    return g_subprocess_get_exit_status(process);
-}
-
-/* ---- its objects ---- */
-
-VmfBusMigration *
-vmf_host_get_migration(VmfHost *host, const char *path)
-{
-    VmfBusMigration *migration = vmf_bus_migration_proxy_new_sync(
-        host->bus, G_DBUS_PROXY_FLAGS_NONE, BUS_NAME, path, NULL, NULL);
-
-    assert_non_null(migration);
-    return migration;
-}
-
-VmfBusMigration *
-vmf_host_migrate(VmfHost *host, const char *guest, const char *peer)
-{
-    g_autofree char *path = NULL;
-    g_autoptr(GError) error = NULL;
-
-    if (!vmf_bus_manager_call_migrate_sync(host->manager, guest, peer, g_variant_new("a{sv}", NULL),
-                                           &path, NULL, &error))
-        fail_msg("Migrate: %s", error->message);
-    return vmf_host_get_migration(host, path);
-}
-
-VmfBusMigration *
-vmf_host_find_migration(VmfHost *host)
-{
-    GList *all = g_dbus_object_manager_get_objects(host->objects);
-    VmfBusMigration *found = NULL;
-
-    for (GList *item = all; item && !found; item = item->next)
-        found = vmf_bus_object_get_migration(VMF_BUS_OBJECT(item->data));
-    g_list_free_full(all, g_object_unref);
-    return found;
-}
-
-static gboolean
-shows_a_migration(gpointer host)
-{
-    g_autoptr(VmfBusMigration) migration = vmf_host_find_migration(host);
-
-    return migration != NULL;
-}
-
-VmfBusMigration *
-vmf_host_wait_migration(VmfHost *host)
-{
-    vmf_wait_until(shows_a_migration, host, "a migration");
-    return vmf_host_find_migration(host);
-}
-
-VmfBusPeer *
-vmf_host_get_peer(VmfHost *host, const char *name)
-{
-    GList *all = g_dbus_object_manager_get_objects(host->objects);
-    VmfBusPeer *found = NULL;
-
-    for (GList *item = all; item && !found; item = item->next) {
-        found = vmf_bus_object_get_peer(VMF_BUS_OBJECT(item->data));
-        if (found && g_strcmp0(vmf_bus_peer_get_name(found), name) != 0)
-            g_clear_object(&found);
-    }
-    g_list_free_full(all, g_object_unref);
-    if (!found)
-        fail_msg("%s shows no peer %s", host->name, name);
-    return found;
-}
-
-/* ---- asserting ---- */
-
-void
-vmf_assert_error(GError *error, const char *name, const char *words)
-{
-    g_autofree char *expected = g_strconcat(VMF_ERROR_PREFIX, name, NULL);
-    g_autofree char *got = NULL;
-
-    if (!error)
-        fail_msg("expected the error %s, and it succeeded", name);
-    got = g_dbus_error_encode_gerror(error);
-    if (g_strcmp0(got, expected) != 0)
-        fail_msg("expected the error %s, not %s: %s", expected, got, error->message);
-    if (words && !strstr(error->message, words))
-        fail_msg("'%s' does not say '%s'", error->message, words);
-    g_error_free(error);
-}
-
-void
-vmf_assert_error_property(GVariant *property, const char *name, const char *words)
-{
-    const char *got;
-    const char *message;
-
-    assert_non_null(property);
-    g_variant_get(property, "(&s&s)", &got, &message);
-    if (!*name) {
-        assert_string_equal(got, "");
-        assert_string_equal(message, "");
-        return;
-    }
-    vmf_assert_error(g_dbus_error_new_for_dbus_error(got, message), name, words);
 }

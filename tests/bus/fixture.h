@@ -52,6 +52,17 @@ GSocket *vmf_listen(guint16 *ret_port);
 /* The children of a process; the caller's. */
 GArray *vmf_children_of(pid_t pid);
 
+/* ---- processes (wait.c) ---- */
+
+/* The path of a program, from the environment. */
+const char *vmf_program(const char *variable);
+
+/* A child setup: dies with the test, whatever happens to it. */
+void vmf_process_die_with_parent(gpointer unused);
+
+/* Kills it, waits for its end, and takes the reference. */
+void vmf_process_end(GSubprocess *process);
+
 /* ---- certificates (certificates.c) ---- */
 
 typedef enum {
@@ -68,7 +79,7 @@ void vmf_ca_make(const char *directory);
 void vmf_certificate_make(const char *ca, const char *directory, const char *name,
                           VmfCertificate kind);
 
-/* ---- labs and hosts (fixture.c) ---- */
+/* ---- labs and hosts (fixture.c, host.c) ---- */
 
 typedef struct VmfLab VmfLab;
 
@@ -148,7 +159,7 @@ VmfBusMigration *vmf_host_migrate(VmfHost *host, const char *guest, const char *
 /* The proxy of a migration's object. */
 VmfBusMigration *vmf_host_get_migration(VmfHost *host, const char *path);
 
-/* ---- asserting ---- */
+/* ---- asserting (wait.c) ---- */
 
 /* `error` is org.vmferry1.Error.NAME, and its message holds `words` (NULL: any); frees it. */
 void vmf_assert_error(GError *error, const char *name, const char *words);

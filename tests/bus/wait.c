@@ -2,9 +2,14 @@
 #include "fixture.h"
 
 #include <glib-unix.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/error.h"
 
 static gboolean
 set_flag(gpointer flag)
@@ -161,4 +166,64 @@ vmf_listen(guint16 *ret_port)
     got = g_socket_get_local_address(socket, NULL);
     *ret_port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(got));
     return socket;
+}
+
+/* ---- processes ---- */
+
+const char *
+vmf_program(const char *variable)
+{
+    const char *path = g_getenv(variable);
+
+    if (!path)
+        fail_msg("the environment has no %s: run the test through meson", variable);
+    return path;
+}
+
+void
+vmf_process_die_with_parent(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+void
+vmf_process_end(GSubprocess *process)
+{
+    g_subprocess_force_exit(process);
+    g_subprocess_wait(process, NULL, NULL);
+    g_object_unref(process);
+}
+
+/* ---- asserting ---- */
+
+void
+vmf_assert_error(GError *error, const char *name, const char *words)
+{
+    g_autofree char *expected = g_strconcat(VMF_ERROR_PREFIX, name, NULL);
+    g_autofree char *got = NULL;
+
+    if (!error)
+        fail_msg("expected the error %s, and it succeeded", name);
+    got = g_dbus_error_encode_gerror(error);
+    if (g_strcmp0(got, expected) != 0)
+        fail_msg("expected the error %s, not %s: %s", expected, got, error->message);
+    if (words && !strstr(error->message, words))
+        fail_msg("'%s' does not say '%s'", error->message, words);
+    g_error_free(error);
+}
+
+void
+vmf_assert_error_property(GVariant *property, const char *name, const char *words)
+{
+    const char *got;
+    const char *message;
+
+    assert_non_null(property);
+    g_variant_get(property, "(&s&s)", &got, &message);
+    if (!*name) {
+        assert_string_equal(got, "");
+        assert_string_equal(message, "");
+        return;
+    }
+    vmf_assert_error(g_dbus_error_new_for_dbus_error(got, message), name, words);
 }
