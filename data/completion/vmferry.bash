@@ -1,46 +1,59 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bash completion for vmferry(1)
 
+_vmferry_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$1")
+}
+
 _vmferry() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= arguments=0 i
-    local commands='migrate status cancel postcopy inspect check peers' words=
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
+    local commands='migrate status cancel postcopy inspect check peers' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
+        --parallel | --copy-storage | --timeout | --on-timeout | --dname | --xml | --device | \
+            --source | --destination | --connect | -c) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
         *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else arguments=$((arguments + 1)); fi ;;
         esac
     done
-    case $command in
-    '') words="$commands --help --version" ;;
-    migrate)
+    case $command,$prev in
+    migrate,--copy-storage) words='all inc' ;;
+    migrate,--on-timeout) words='suspend postcopy abort' ;;
+    migrate,--xml | check,--source | check,--destination)
+        _vmferry_files "$cur"
+        return
+        ;;
+    peers,--connect | peers,-c) words=$(vmferry peers --names 2>/dev/null) ;;
+    migrate,--parallel | migrate,--timeout | migrate,--dname | inspect,--device) ;;
+    ,*) words="$commands --help --version" ;;
+    migrate,*)
         case $cur,$arguments in
         -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy
             --persistent --undefine-source --copy-storage --timeout --on-timeout --dname --xml
             --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
-        esac ;;
-    status | cancel | postcopy)
+        esac
+        ;;
+    status,* | cancel,* | postcopy,*)
         case $cur,$arguments in
         -*) words='--json --help' ;;
         *,0) words=$(vmferry status 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
-        esac ;;
-    inspect)
-        case $cur in
+        esac
+        ;;
+    inspect,*)
+        case $cur,$arguments in
         -*) words='--json --device --ram --sections --help' ;;
-        *) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        esac ;;
-    check)
-        case $prev in
-        --source | --destination) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        *) words='--source --destination --json --verbose --help' ;;
-        esac ;;
-    peers)
-        case $prev in
-        -c | --connect) words=$(vmferry peers --names 2>/dev/null) ;;
-        *) words='--json --names --connect --help' ;;
-        esac ;;
+        *,0)
+            _vmferry_files "$cur"
+            return
+            ;;
+        esac
+        ;;
+    check,*) words='--source --destination --json --verbose --help' ;;
+    peers,*) words='--json --names --connect --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
