@@ -205,7 +205,7 @@ vmf_ctl_check(int argc, char **argv)
          "What is to be loaded: -dump-vmstate of QEMU, a stream, or a save image", "FILE|-"},
         {"destination", 0, 0, G_OPTION_ARG_FILENAME, &destination,
          "-dump-vmstate of the QEMU that is to load it", "FILE"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
+        {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
         {"verbose", 0, 0, G_OPTION_ARG_NONE, &verbose, "Print harmless differences too", NULL},
         G_OPTION_ENTRY_NULL};
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);

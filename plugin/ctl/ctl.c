@@ -86,11 +86,12 @@ vmf_ctl_fail(GError *error)
 {
     gboolean away = g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
                     g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY);
+    gboolean usage = g_error_matches(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT);
 
     if (g_dbus_error_is_remote_error(error))
         g_dbus_error_strip_remote_error(error);
     fprintf(stderr, "vmferry: %s\n", error->message);
-    return away ? VMF_EXIT_NO_DAEMON : VMF_EXIT_FAILED;
+    return away ? VMF_EXIT_NO_DAEMON : usage ? VMF_EXIT_USAGE : VMF_EXIT_FAILED;
 }
 
 char *

@@ -16,7 +16,7 @@
 enum {
     VMF_EXIT_OK = 0,
     VMF_EXIT_FAILED = 1,    /* it was tried and failed, or was refused; the guest runs on */
-    VMF_EXIT_USAGE = 2,     /* the command line cannot be meant */
+    VMF_EXIT_USAGE = 2,     /* the command line is wrong; nothing was done */
     VMF_EXIT_NO_DAEMON = 3, /* vmferryd does not answer, or went away */
     VMF_EXIT_CANCELLED = 4, /* the migration was cancelled; the guest runs on */
 };

@@ -110,7 +110,7 @@ vmf_ctl_inspect(int argc, char **argv)
     g_autofree char *device = NULL;
     gboolean json = FALSE;
     const GOptionEntry entries[] = {
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON, with all values", NULL},
+        {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print JSON, with all values", NULL},
         {"device", 0, 0, G_OPTION_ARG_STRING, &device, "Print the values of one device", "NAME"},
         {"ram", 0, 0, G_OPTION_ARG_NONE, &parts.ram, "Print RAM blocks and pages by kind", NULL},
         {"sections", 0, 0, G_OPTION_ARG_NONE, &parts.sections, "Print every section", NULL},

@@ -92,12 +92,13 @@ vmf_migrate_print_result(VmfBusMigration *migration)
                      G_USEC_PER_SEC;
     g_autofree char *qemu = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_from_qemu(migration));
     g_autofree char *wire = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_on_wire(migration));
+    guint iterations = vmf_bus_migration_get_iteration(migration);
 
     printf("%s runs on %s: %.1f s, downtime %" G_GUINT64_FORMAT
-           " ms, %s from QEMU, %s on the wire, %u iterations\n",
+           " ms, %s from QEMU, %s on the wire, %u iteration%s\n",
            vmf_bus_migration_get_domain(migration), vmf_bus_migration_get_peer(migration), seconds,
-           vmf_bus_migration_get_downtime(migration), qemu, wire,
-           vmf_bus_migration_get_iteration(migration));
+           vmf_bus_migration_get_downtime(migration), qemu, wire, iterations,
+           iterations == 1 ? "" : "s");
 }
 
 static int

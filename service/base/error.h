@@ -16,7 +16,7 @@
 
 typedef enum {
     VMF_ERROR_FAILED,              /* anything without a name of its own */
-    VMF_ERROR_INVALID_ARGUMENT,    /* an argument or option that cannot be meant */
+    VMF_ERROR_INVALID_ARGUMENT,    /* an argument or option that is not valid */
     VMF_ERROR_NOT_AUTHORIZED,      /* the caller may not do this */
     VMF_ERROR_NOT_SUPPORTED,       /* understood, but not possible on this pair of hosts */
     VMF_ERROR_BAD_CONFIGURATION,   /* a file under /etc/vmferry is wrong */
