@@ -23,7 +23,7 @@ random_next(uint32_t x)
     return x ^ x << 5;
 }
 
-void
+const char *
 content_init(Content *content)
 {
     static const char pairs[16][2] = {"th", "e ", "an", "d ", "in", "er", "re", "on",
@@ -37,6 +37,13 @@ content_init(Content *content)
         content->tokens[i] = (uint32_t)(uint8_t)a[0] | (uint32_t)(uint8_t)a[1] << 8 |
                              (uint32_t)(uint8_t)b[0] << 16 | (uint32_t)(uint8_t)b[1] << 24;
     }
+
+    if (content->set < 8 || content->set > content->filled || content->pattern > PATTERN_PHASES ||
+        content->fill > FILL_ZERO)
+        return "options make no sense";
+    if (content->pattern == PATTERN_PHASES && content->filled < content->set + content->set / 2)
+        return "for phases, fill at least half as much again as the set";
+    return 0;
 }
 
 /* ---- which page, how often ------------------------------------------------------------------ */

@@ -37,8 +37,8 @@ typedef struct {
     uint32_t tokens[256];       /* text fill: four letters each */
 } Content;
 
-/* The tables. The other members are the caller's. */
-void content_init(Content *content);
+/* The tables. The other members are the caller's. Why they make no sense, or NULL. */
+const char *content_init(Content *content);
 
 /* Which page visit number `visit` goes to. */
 uint32_t content_visited_page(const Content *content, uint32_t visit);

@@ -18,6 +18,7 @@
  */
 #include "content.h"
 #include "machine.h"
+#include "serial.h"
 
 #define PAGE_SIZE (4 * PAGE_WORDS)
 #define FIRST_PAGE 1024u /* of guest memory proper, 4 MiB; the image is below */
@@ -314,11 +315,9 @@ take_options(const char *line, uint32_t memory_pages)
     serial_field("memory", memory_pages);
     serial_text("\n");
 
-    if (content->set < 8 || content->set > content->filled || content->pattern > PATTERN_PHASES ||
-        content->fill > FILL_ZERO)
-        stop("options make no sense");
-    if (content->pattern == PATTERN_PHASES && content->filled < content->set + content->set / 2)
-        stop("for phases, fill at least half as much again as the set");
+    const char *wrong = content_init(content);
+    if (wrong)
+        stop(wrong);
     if (content->filled + FIRST_PAGE + TOP_RESERVE > memory_pages)
         stop("more to fill than there is memory");
 }
@@ -331,7 +330,6 @@ counter_main(const Multiboot *boot)
     machine_init();
     /* mem_upper: KiB from 1 MiB up to the first hole */
     take_options(boot->command_line, boot->mem_upper / 4 + 256);
-    content_init(&constant.content);
     for (uint32_t page = 0; page < constant.content.filled; page++)
         content_write_all(&constant.content, seed(), page, 0, page_data(page));
 

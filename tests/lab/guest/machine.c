@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "machine.h"
-
-#define COM1 0x3f8
-#define COM1_LINE_STATUS (COM1 + 5)
-#define LINE_STATUS_SENT 0x20
-#define COM1_FIFO 16
+#include "serial.h"
 
 #define PIT_HZ 1193182
 #define PIT_CHANNEL_0 0x40
@@ -29,52 +25,6 @@ void other_interrupt(void);
 void counter_panic(uint32_t vector, uint32_t code, uint32_t address);
 
 static Gate gates[48];
-
-static void
-serial_init(void)
-{
-    port_write(COM1 + 1, 0);    /* no interrupts */
-    port_write(COM1 + 3, 0x80); /* divisor */
-    port_write(COM1 + 0, 1);
-    port_write(COM1 + 1, 0);
-    port_write(COM1 + 3, 0x03); /* 8N1 */
-    port_write(COM1 + 2, 0x07); /* FIFO on and empty */
-    port_write(COM1 + 4, 0x03);
-}
-
-void
-serial_text(const char *text)
-{
-    /* an empty FIFO takes 16 bytes; asking before each byte would double the cost */
-    for (uint32_t i = 0; text[i] != 0; i++) {
-        while (i % COM1_FIFO == 0 && (port_read(COM1_LINE_STATUS) & LINE_STATUS_SENT) == 0)
-            continue;
-        port_write(COM1, (uint8_t)text[i]);
-    }
-}
-
-void
-serial_hex(uint32_t value)
-{
-    char text[9];
-    char *p = text + 8;
-
-    *p = 0;
-    do {
-        *--p = "0123456789abcdef"[value & 15];
-        value >>= 4;
-    } while (value != 0);
-    serial_text(p);
-}
-
-void
-serial_field(const char *name, uint32_t value)
-{
-    serial_text(" ");
-    serial_text(name);
-    serial_text("=");
-    serial_hex(value);
-}
 
 static void
 gate_set(uint32_t vector, const void *entry)

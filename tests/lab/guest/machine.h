@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The bare PC under the counter guest: ports, serial port, timer, interrupts, time.
+ * The bare PC under the counter guest: timer, interrupts, time.
  *
  * Times are ticks of the time stamp counter. Nothing here keeps state but in what
  * machine_init() sets up once.
@@ -8,21 +8,6 @@
 #pragma once
 
 #include <stdint.h>
-
-static inline void
-port_write(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline uint8_t
-port_read(uint16_t port)
-{
-    uint8_t value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
 
 static inline uint64_t
 ticks_now(void)
@@ -77,8 +62,3 @@ machine_forget_translations(void)
                      :
                      : "memory", "cc");
 }
-
-void serial_text(const char *text);
-/* ` name=` and the value in hexadecimal. */
-void serial_field(const char *name, uint32_t value);
-void serial_hex(uint32_t value);
