@@ -70,3 +70,22 @@ complete_folder() {
     fi
     exec {lock}>&-
 }
+
+# folder_main NAME WORD...: the command line of a script that prints a folder of the cache, made the
+# first time by its function fill. It has a function usage, too.
+folder_main() {
+    local folder=${XDG_CACHE_HOME:-/var/cache}/vmferry-lab/$1 again='' script=${0##*/}
+    shift
+    while (($#)); do
+        case $1 in
+        --again) again=1 ;;
+        --help | -h) usage && exit ;;
+        -*) echo "$script: unknown option '$1'; see '$script --help'" >&2 && exit 2 ;;
+        *) folder=$1 ;;
+        esac
+        shift
+    done
+    [[ -z $again ]] || rm -rf "$folder"
+    complete_folder "$folder" fill
+    echo "$folder"
+}
