@@ -4,17 +4,23 @@
 
 guest_usage() {
     cat <<'END'
-usage: lab guest start counter NAME --on HOST [OPTION...]
+usage: lab guest start KIND NAME --on HOST [OPTION...]
        lab guest check NAME [--max-gap MS] [--wait-sweep] [--json]
        lab guest logs NAME      prints the folder with what it said, stamped
        lab guest stop NAME|--all
 
-The guest `counter` fills its memory, changes it, and verifies all of it all the time.
+Every guest fills its memory, changes it, and verifies all of it all the time.
 
-  --memory SIZE         of the guest; default 256M
-  --filled SIZE         how much of it has content; default 100M, or the set if that is more
-  --set SIZE            working set: how much of that it keeps changing; default 64M
-  --rate N|max          pages it changes per second; 0 (default): none, the guest rests
+  counter               bare metal, ready in less than a second; rests unless --rate is given
+  incompressible        the same, with whole pages of new random content
+  phases                the same; working set, pace and content are others every few seconds
+  idle                  Linux, which rests
+  redis                 Linux and Redis with values like real data, which a client reads and changes
+
+  --memory SIZE         of the guest; default 256M, for redis 768M
+  --filled SIZE         how much of it has content; for redis half of its memory
+  --set SIZE            working set: how much of that it keeps changing
+  --rate N|max          pages it changes per second, for redis operations; 0: none, the guest rests
   --pattern counter     one counter in each page of the set
             words       16 words in each page, others each time
             page        whole pages of new random content
@@ -22,13 +28,15 @@ The guest `counter` fills its memory, changes it, and verifies all of it all the
             phases      words; the set moves on every four rounds, every other phase is slow
   --fill random|text|zero
                         what it is filled with at first; default random
-  --verify N|max|none   pages it sweeps over per second, besides those it changes;
-                        default 32768, or 4096 for a guest that rests
+  --verify N|max|none   pages (redis: values) it sweeps over per second, besides those it changes;
+                        default 32768, or 4096 for a guest that rests, or 2048 for redis
   --seed N              of all content
   --machine TYPE        default pc
   --disk SIZE           a virtio disk, of its own in each host; the guest does not use it
   --persistent          define it, then start it
   --paused              leave it paused before its first instruction
+
+The content of redis is its own: no --set, --pattern or --fill.
 END
 }
 
@@ -67,9 +75,23 @@ guest_number() {
     echo "$word"
 }
 
+# Sets the variables of guest_start to what is usual for the kind.
+guest_defaults() {
+    memory=256M filled=100M set=64M rate=0 pattern=counter fill=random verify='' image=counter
+    case $1 in
+    counter) ;;
+    incompressible) filled=128M set=128M rate=2000 pattern=page ;;
+    phases) filled=160M set=32M rate=8000 pattern=phases ;;
+    idle) filled=64M image=linux ;;
+    redis) memory=768M filled='' set=1M rate=2000 verify=2048 image=linux ;;
+    *) die_usage "guest start: unknown kind '$1': counter, incompressible, phases, idle or redis" ;;
+    esac
+}
+
 # Sets the variables of guest_start from its options.
 guest_options() {
     while (($#)); do
+        [[ $kind != redis || $1 != --@(set|pattern|fill) ]] || die_usage "guest start: redis has no $1"
         case $1 in
         --on | --memory | --filled | --set | --rate | --pattern | --fill | --verify | --seed | \
             --machine | --disk)
@@ -85,6 +107,7 @@ guest_options() {
         esac
     done
     host_known "$on"
+    [[ -n $filled ]] || filled=$(($(guest_pages "$memory") / 2 * 4096))
 }
 
 # Sets command_line: numbers only, sizes in pages.
@@ -101,6 +124,8 @@ guest_command_line() {
     contents=$(guest_number random=0 text=1 zero=2 "$fill")
     command_line="set=$set_pages filled=$filled_pages rate=$visits verify=$sweeps"
     command_line+=" pattern=$changes fill=$contents seed=$seed"
+    # Linux hands words it does not know to its first process
+    [[ $image != linux ]] || command_line="quiet console=ttyS1 kind=$kind $command_line"
 }
 
 guest_xml() {
@@ -113,7 +138,7 @@ guest_xml() {
 	  <vcpu>1</vcpu>
 	  <os>
 	    <type arch='x86_64' machine='$machine'>hvm</type>
-	    <kernel>/var/lib/libvirt/images/counter</kernel>
+	    $(guest_xml_image)
 	    <cmdline>$command_line</cmdline>
 	  </os>
 	  <features><acpi/></features>
@@ -124,11 +149,28 @@ guest_xml() {
 	    <serial type='unix'>
 	      <source mode='connect' path='/run/lab/$name.sock'/>
 	    </serial>
+	    $(guest_xml_console "$name")
 	    <video><model type='none'/></video>
 	    <memballoon model='none'/>
 	  </devices>
 	</domain>
 	END
+}
+
+guest_xml_image() {
+    local images=/var/lib/libvirt/images
+    if [[ $image == linux ]]; then
+        echo "<kernel>$images/vmlinuz</kernel><initrd>$images/initramfs</initrd>"
+    else
+        echo "<kernel>$images/$image</kernel>"
+    fi
+}
+
+# Where Linux complains: a file of both hosts.
+guest_xml_console() {
+    [[ $image != linux ]] || echo "<serial type='file'>
+	      <source path='/run/lab/dir/guests/$1/console' append='on'/>
+	    </serial>"
 }
 
 guest_xml_disk() {
@@ -142,7 +184,9 @@ guest_xml_disk() {
 # What the guest needs in both hosts, wherever it is.
 guest_prepare() {
     local name=$1 host
+    install -m 666 /dev/null "$lab_dir/guests/$name/console"
     for host in $hosts; do
+        [[ $image != linux ]] || linux_install "$host"
         [[ -z $disk ]] || on_host "$host" truncate -s "$disk" "/var/lib/libvirt/images/$name.img"
         on_host "$host" /run/lab/dir/tools/stamp "/run/lab/$name.sock" \
             "/run/lab/dir/guests/$name/$host" >"$lab_dir/guests/$name/$host.stamp"
@@ -150,11 +194,11 @@ guest_prepare() {
 }
 
 guest_start() {
-    [[ ${1:-} == counter ]] || die_usage "guest start: unknown kind '${1:-}': counter"
-    local name=${2:-} on='' memory=256M filled=100M set=64M rate=0 pattern=counter fill=random
-    local verify='' seed=1 machine=pc disk='' persistent='' paused=''
+    local kind=${1:-} name=${2:-} on='' seed=1 machine=pc disk='' persistent='' paused=''
+    local memory filled set rate pattern fill verify image
     local command_line dir=$lab_dir/guests/$name began=${EPOCHREALTIME/./}
     [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ ]] || die "'$name' is no name for a guest"
+    guest_defaults "$kind"
     guest_options "${@:3}"
     guest_command_line
     mkdir "$dir" 2>/dev/null || die "there is a guest '$name' already"
@@ -182,7 +226,8 @@ guest_launch() {
 # READY is the line R; an X says why the guest cannot.
 guest_wait_ready() {
     local log=$lab_dir/guests/$1/$on.1.log
-    wait_until 60 grep -qs ' [RX] ' "$log" || die "'$1' was not ready within 60 s"
+    wait_until 120 grep -qs ' [RX] ' "$log" || die "'$1' was not ready within 120 s
+$(tail -n 5 "$lab_dir/guests/$1/console")"
     ! grep -h -o 'X .*' "$log" >&2 || die "'$1' could not start (it said why, above)"
 }
 
