@@ -31,7 +31,7 @@ int vmf_ctl_postcopy(int argc, char **argv);
 int vmf_ctl_peers(int argc, char **argv);
 
 /*
- * Parses a subcommand's options; exactly `n` arguments named in `synopsis` must remain.
+ * Parses a subcommand's options; `min` to `max` arguments, named in `synopsis`, must remain.
  * FALSE after having said what is wrong: return VMF_EXIT_USAGE.
  */
 gboolean vmf_ctl_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *synopsis,
