@@ -14,6 +14,11 @@
 
 #define ROUNDS_PER_PHASE 4
 
+/* In PATTERN_PHASES, the visits of two phases to a page are a turn, and each turn changes it in
+ * another way. */
+#define VISITS_PER_TURN (2 * ROUNDS_PER_PHASE)
+typedef enum { RANDOM_WORDS, TEXT_WORDS, TEXT_PAGE, RANDOM_PAGE, TURNS } Turn;
+
 /* One round of xorshift. */
 static uint32_t
 random_next(uint32_t x)
@@ -139,6 +144,45 @@ content_version(const Content *content, uint32_t page, uint32_t visits)
 
 /* ---- what it holds -------------------------------------------------------------------------- */
 
+/* Which turn visit `version` of a page belongs to; 0 if it is none. */
+static Turn
+turn_at(const Content *content, uint32_t page, uint32_t version)
+{
+    uint32_t slot = page / (content->set / 2);
+
+    return (Turn)((slot + (version - 1) / VISITS_PER_TURN) % TURNS);
+}
+
+/* The last visit, up to `version`, that wrote the whole page; 0: none did. */
+static uint32_t
+whole_version(const Content *content, uint32_t page, uint32_t version)
+{
+    if (content->pattern == PATTERN_PAGE || version == 0)
+        return version;
+    if (content->pattern != PATTERN_PHASES)
+        return 0;
+    Turn turn = turn_at(content, page, version);
+    uint32_t turns_ago = turn == RANDOM_WORDS ? 1 : turn == TEXT_WORDS ? 2 : 0;
+    uint32_t turns = (version - 1) / VISITS_PER_TURN + 1;
+
+    if (turns_ago == 0)
+        return version;
+    return turns > turns_ago ? (turns - turns_ago) * VISITS_PER_TURN : 0;
+}
+
+/* Whether what visit `version` wrote, or the first fill if that is 0, is text. */
+static bool
+is_text(const Content *content, uint32_t page, uint32_t version)
+{
+    if (version > 0 && content->pattern == PATTERN_PAGE)
+        return false;
+    if (version > 0 && content->pattern == PATTERN_PHASES) {
+        Turn turn = turn_at(content, page, version);
+        return turn == TEXT_WORDS || turn == TEXT_PAGE;
+    }
+    return content->fill == FILL_TEXT;
+}
+
 /* What a page's words of one version are made with; different for any two versions of a page. */
 static inline uint32_t
 page_key(uint32_t seed, uint32_t page, uint32_t version)
@@ -169,13 +213,13 @@ group_shuffle(uint32_t page, uint32_t group)
     return (page * 0x9e3779b1 + group * 0x85ebca6b) >> 26;
 }
 
-/* The last visit, up to `version`, that rewrote the words of a class; 0: none did. */
+/* The last visit, up to `version` and not before `whole`, that wrote the words of a class. */
 static inline uint32_t
-class_version(uint32_t class, uint32_t version)
+class_version(uint32_t class, uint32_t version, uint32_t whole)
 {
     uint32_t since = (version - class) % CLASSES;
 
-    return version >= since ? version - since : 0;
+    return version - whole >= since ? version - since : whole;
 }
 
 static inline uint32_t
@@ -199,27 +243,26 @@ word_of_version(const Content *content, uint32_t seed, uint32_t page, uint32_t v
 
     if (version == 0 && content->fill == FILL_ZERO)
         return 0;
-    if (content->fill == FILL_TEXT && !(content->pattern == PATTERN_PAGE && version > 0))
-        return text_word(content, key, word);
-    return random_word(content, key, word);
+    return is_text(content, page, version) ? text_word(content, key, word)
+                                           : random_word(content, key, word);
 }
 
 uint32_t
 content_word(const Content *content, uint32_t seed, uint32_t page, uint32_t version, uint32_t word)
 {
-    switch (content->pattern) {
-    case PATTERN_COUNTER:
+    uint32_t whole = whole_version(content, page, version);
+
+    if (content->pattern == PATTERN_COUNTER) {
         if (version > 0 && word == counter_place(page))
             return counter_value(seed, page, version);
         return word_of_version(content, seed, page, 0, word);
-    case PATTERN_PAGE:
-        return word_of_version(content, seed, page, version, word);
-    default:
-        break;
     }
-    uint32_t class = word % CLASSES ^ group_shuffle(page, word / CLASSES);
+    if (whole != version) {
+        uint32_t class = word % CLASSES ^ group_shuffle(page, word / CLASSES);
 
-    return word_of_version(content, seed, page, class_version(class, version), word);
+        whole = class_version(class, version, whole);
+    }
+    return word_of_version(content, seed, page, whole, word);
 }
 
 /* The loops over a page differ in what a word must be; `differ` gathers the differences. */
@@ -234,55 +277,63 @@ content_word(const Content *content, uint32_t seed, uint32_t page, uint32_t vers
 
 /* `count` words from `first` on are all of one version. */
 static uint32_t
-compare_version(const Content *content, uint32_t key, bool is_text, uint32_t first, uint32_t count,
-                const uint32_t *data)
+compare_version(const Content *content, uint32_t seed, uint32_t page, uint32_t version,
+                uint32_t first, uint32_t count, const uint32_t *data)
 {
-    uint32_t differ = 0;
+    uint32_t differ = 0, key = page_key(seed, page, version);
 
-    if (is_text)
+    if (version == 0 && content->fill == FILL_ZERO)
+        COMPARE_WORDS(first, count, 0);
+    else if (is_text(content, page, version))
         COMPARE_WORDS(first, count, text_word(content, key, word));
     else
         COMPARE_WORDS(first, count, random_word(content, key, word));
     return differ;
 }
 
-/* The same, of the first fill. */
-static uint32_t
-compare_filled(const Content *content, uint32_t seed, uint32_t page, uint32_t first, uint32_t count,
-               const uint32_t *data)
-{
-    uint32_t differ = 0;
+/* What the words of each class are made with. */
+typedef struct {
+    uint32_t key, random_mask, text_mask; /* no mask: zero */
+} Class;
 
-    if (content->fill != FILL_ZERO)
-        return compare_version(content, page_key(seed, page, 0), content->fill == FILL_TEXT, first,
-                               count, data);
-    COMPARE_WORDS(first, count, 0);
-    return differ;
+static void
+classes_of(const Content *content, uint32_t seed, uint32_t page, uint32_t version, uint32_t whole,
+           Class classes[CLASSES])
+{
+    for (uint32_t i = 0; i < CLASSES; i++) {
+        uint32_t written = class_version(i, version, whole);
+        bool zero = written == 0 && content->fill == FILL_ZERO;
+        bool text = is_text(content, page, written);
+
+        classes[i] =
+            (Class){page_key(seed, page, written), zero || text ? 0 : ~0u, zero || !text ? 0 : ~0u};
+    }
 }
 
-/* Each class of words is of its own version. */
+/* Each class of words is of its own version, none older than `whole`. */
 static uint32_t
 compare_classes(const Content *content, uint32_t seed, uint32_t page, uint32_t version,
-                const uint32_t *data)
+                uint32_t whole, const uint32_t *data)
 {
-    uint32_t keys[CLASSES], masks[CLASSES], differ = 0;
+    Class classes[CLASSES];
+    uint32_t differ = 0;
 
-    for (uint32_t class = 0; class < CLASSES; class ++) {
-        uint32_t written = class_version(class, version);
-        keys[class] = page_key(seed, page, written);
-        masks[class] = written == 0 && content->fill == FILL_ZERO ? 0 : ~0u;
-    }
+    classes_of(content, seed, page, version, whole, classes);
     for (uint32_t group = 0; group < GROUPS; group++) {
         uint32_t shuffle = group_shuffle(page, group);
         uint32_t first = group * CLASSES;
 
-        if (content->fill == FILL_TEXT)
-            COMPARE_WORDS(first, CLASSES, text_word(content, keys[i ^ shuffle], word));
-        else if (content->fill == FILL_RANDOM)
-            COMPARE_WORDS(first, CLASSES, random_word(content, keys[i ^ shuffle], word));
+#define CLASS classes[i ^ shuffle]
+        if (content->pattern == PATTERN_PHASES)
+            COMPARE_WORDS(first, CLASSES,
+                          (random_word(content, CLASS.key, word) & CLASS.random_mask) |
+                              (text_word(content, CLASS.key, word) & CLASS.text_mask));
+        else if (content->fill == FILL_TEXT)
+            COMPARE_WORDS(first, CLASSES, text_word(content, CLASS.key, word));
         else
             COMPARE_WORDS(first, CLASSES,
-                          random_word(content, keys[i ^ shuffle], word) & masks[i ^ shuffle]);
+                          random_word(content, CLASS.key, word) & CLASS.random_mask);
+#undef CLASS
     }
     return differ;
 }
@@ -291,55 +342,56 @@ bool
 content_matches(const Content *content, uint32_t seed, uint32_t page, uint32_t version,
                 const uint32_t *data)
 {
-    uint32_t place = counter_place(page);
+    uint32_t whole = whole_version(content, page, version), place = counter_place(page);
 
-    if (version == 0)
-        return compare_filled(content, seed, page, 0, PAGE_WORDS, data) == 0;
-    switch (content->pattern) {
-    case PATTERN_COUNTER:
+    if (whole == version)
+        return compare_version(content, seed, page, version, 0, PAGE_WORDS, data) == 0;
+    if (content->pattern == PATTERN_COUNTER)
         return data[place] == counter_value(seed, page, version) &&
-               compare_filled(content, seed, page, 0, place, data) == 0 &&
-               compare_filled(content, seed, page, place + 1, PAGE_WORDS - place - 1, data) == 0;
-    case PATTERN_PAGE:
-        return compare_version(content, page_key(seed, page, version), false, 0, PAGE_WORDS,
-                               data) == 0;
-    default:
-        return compare_classes(content, seed, page, version, data) == 0;
-    }
+               compare_version(content, seed, page, 0, 0, place, data) == 0 &&
+               compare_version(content, seed, page, 0, place + 1, PAGE_WORDS - place - 1, data) ==
+                   0;
+    return compare_classes(content, seed, page, version, whole, data) == 0;
+}
+
+/* All words, of one version. */
+static void
+write_version(const Content *content, uint32_t seed, uint32_t page, uint32_t version,
+              uint32_t *data)
+{
+    uint32_t key = page_key(seed, page, version);
+
+    if (version == 0 && content->fill == FILL_ZERO)
+        for (uint32_t word = 0; word < PAGE_WORDS; word++)
+            data[word] = 0;
+    else if (is_text(content, page, version))
+        for (uint32_t word = 0; word < PAGE_WORDS; word++)
+            data[word] = text_word(content, key, word);
+    else
+        for (uint32_t word = 0; word < PAGE_WORDS; word++)
+            data[word] = random_word(content, key, word);
 }
 
 void
 content_write_all(const Content *content, uint32_t seed, uint32_t page, uint32_t version,
                   uint32_t *data)
 {
-    uint32_t key = page_key(seed, page, 0);
-
     /* the first fill has to be fast */
-    if (version > 0)
-        for (uint32_t word = 0; word < PAGE_WORDS; word++)
-            data[word] = content_word(content, seed, page, version, word);
-    else if (content->fill == FILL_RANDOM)
-        for (uint32_t word = 0; word < PAGE_WORDS; word++)
-            data[word] = random_word(content, key, word);
-    else if (content->fill == FILL_TEXT)
-        for (uint32_t word = 0; word < PAGE_WORDS; word++)
-            data[word] = text_word(content, key, word);
+    if (whole_version(content, page, version) == version)
+        write_version(content, seed, page, version, data);
     else
         for (uint32_t word = 0; word < PAGE_WORDS; word++)
-            data[word] = 0;
+            data[word] = content_word(content, seed, page, version, word);
 }
 
 void
 content_write_visit(const Content *content, uint32_t seed, uint32_t page, uint32_t version,
                     uint32_t *data)
 {
-    uint32_t key = page_key(seed, page, version);
-
     if (content->pattern == PATTERN_COUNTER) {
         data[counter_place(page)] = counter_value(seed, page, version);
-    } else if (content->pattern == PATTERN_PAGE) {
-        for (uint32_t word = 0; word < PAGE_WORDS; word++)
-            data[word] = random_word(content, key, word);
+    } else if (whole_version(content, page, version) == version) {
+        write_version(content, seed, page, version, data);
     } else {
         for (uint32_t group = 0; group < GROUPS; group++) {
             uint32_t i = version % CLASSES ^ group_shuffle(page, group);

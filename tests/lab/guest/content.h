@@ -24,7 +24,8 @@ typedef enum {
     PATTERN_WORDS,   /* 16 words, elsewhere at each visit */
     PATTERN_PAGE,    /* a whole page of new random words */
     PATTERN_HOTCOLD, /* as words; 7 of 8 visits to an eighth of the set */
-    PATTERN_PHASES,  /* as words; the set moves on after four rounds, every other phase is slow */
+    PATTERN_PHASES,  /* words or pages, random or text; the set moves on after four rounds, every
+                        other phase is slow */
 } Pattern;
 
 /* Does not change once the guest is ready. */

@@ -163,6 +163,36 @@ test_phases_move_on(void **state)
     }
 }
 
+/* Each time the window comes back, its pages are changed in another way; neighbours differ too. */
+static void
+test_phases_change_in_turns(void **state)
+{
+    static const bool expected[][2] = {
+        /* whole, text */
+        {false, false},
+        {false, true},
+        {true, true},
+        {true, false},
+    };
+
+    guest_fill(PATTERN_PHASES, FILL_ZERO);
+    for (uint32_t slot = 0; slot < FILLED / 8; slot++) {
+        for (uint32_t turn = 0; turn < 9; turn++) {
+            uint32_t page = slot * 8, version = turn * 8 + 1, changed = 0, letters = 0, *data;
+
+            data = guest.pages[page];
+            memset(data, 0, sizeof guest.pages[page]);
+            content_write_visit(&guest.content, SEED, page, version, data);
+            for (uint32_t word = 0; word < PAGE_WORDS; word++) {
+                changed += data[word] != 0;
+                letters += data[word] != 0 && (data[word] & 0x80808080) == 0;
+            }
+            assert_int_equal(changed, expected[(slot + turn) % 4][0] ? PAGE_WORDS : 16);
+            assert_int_equal(letters == changed, expected[(slot + turn) % 4][1]);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -173,6 +203,7 @@ main(void)
         cmocka_unit_test(test_pages_and_seeds_differ),
         cmocka_unit_test(test_hot_pages_are_hot),
         cmocka_unit_test(test_phases_move_on),
+        cmocka_unit_test(test_phases_change_in_turns),
     };
 
     return cmocka_run_group_tests_name("content", tests, NULL, NULL);

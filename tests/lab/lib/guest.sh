@@ -25,7 +25,8 @@ Every guest fills its memory, changes it, and verifies all of it all the time.
             words       16 words in each page, others each time
             page        whole pages of new random content
             hotcold     words, 7 of 8 in an eighth of the set
-            phases      words; the set moves on every four rounds, every other phase is slow
+            phases      the set moves on every four rounds, every other phase is slow; words or
+                        whole pages, random or text in turns
   --fill random|text|zero
                         what it is filled with at first; default random
   --verify N|max|none   pages (redis: values) it sweeps over per second, besides those it changes;
