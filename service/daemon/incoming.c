@@ -1,52 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/incoming.h"
+#include "daemon/incoming-private.h"
 
 #include <glib/gstdio.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "daemon/dialler.h"
 #include "daemon/guest.h"
 #include "daemon/link-service.h"
 #include "daemon/peer.h"
-#include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
-#include "link/control.h"
 
-#define VMF_TICKET_LIFETIME (60 * G_USEC_PER_SEC)
 #define VMF_LINK_PATIENCE 60    /* s: from Prepare to a data link */
 #define VMF_VERDICT_PATIENCE 30 /* s: from the pump's end to the source's word */
 #define VMF_PUMP_PATIENCE 5     /* s: from the source's word to the pump's end */
 #define VMF_CANCEL_TIMEOUT 5000 /* ms: for the source to say that it heard */
-
-struct VmfIncoming {
-    VmfDaemon *daemon; /* outlives it */
-    VmfMigration *migration;
-    VmfPeer *peer;
-    GDBusConnection *link;
-    char *host;
-    char *dname;
-    char *path;       /* QEMU's socket */
-    guint uid;        /* QEMU's user */
-    gboolean libvirt; /* the peer may reach ours through the pump, and wants to */
-    gboolean encrypt;
-    uint8_t secret[VMF_TICKET_SECRET_SIZE];
-    uint8_t ticket[VMF_TICKET_ID_SIZE];
-
-    VmfBusLink *skeleton;
-    GDBusMethodInvocation *preparing; /* Prepare, until it is answered */
-    GDBusMethodInvocation *finishing; /* Finish, likewise */
-
-    VmfPump *pump;
-    VmfDialler *dialler;
-    GError *pump_error;
-    gulong cancel_handler;
-    guint timer; /* the one patience that runs */
-
-    gboolean decided; /* `verdict` holds */
-    GError *verdict;
-};
 
 static void vmf_incoming_end(VmfIncoming *self);
 
@@ -56,7 +24,7 @@ vmf_incoming_get_peer(VmfIncoming *self)
     return self->peer;
 }
 
-static const char *
+const char *
 vmf_incoming_id(VmfIncoming *self)
 {
     return vmf_migration_get_id(self->migration);
@@ -97,8 +65,7 @@ vmf_incoming_set_timer(VmfIncoming *self, guint seconds, GSourceFunc callback)
 
 /* ---- the end ---- */
 
-/* It is decided how it ended; over as soon as the pump is. */
-static void
+void
 vmf_incoming_decide(VmfIncoming *self, const GError *verdict)
 {
     if (self->decided)
@@ -115,8 +82,7 @@ vmf_incoming_decide(VmfIncoming *self, const GError *verdict)
         vmf_pump_stop(self->pump, verdict);
 }
 
-/* QEMU leaves its sockets behind. */
-static void
+void
 vmf_incoming_remove_sockets(VmfIncoming *self)
 {
     g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
@@ -350,171 +316,27 @@ vmf_incoming_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int 
         vmf_migration_set_state(self->migration, VMF_STATE_POSTCOPY);
 }
 
-/* ---- Prepare ---- */
+/* ---- hearing of all that ---- */
 
-/* QEMU's user binds its socket here, and nobody else. */
-static gboolean
-vmf_incoming_make_directory(const char *path, guint uid, guint gid, GError **error)
+void
+vmf_incoming_listen(VmfIncoming *self)
 {
-    g_autofree char *directory = g_path_get_dirname(path);
-
-    if ((g_mkdir(directory, 0700) == 0 || errno == EEXIST) && chown(directory, uid, gid) == 0 &&
-        g_chmod(directory, 0711) == 0)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", directory, g_strerror(errno));
-    return FALSE;
-}
-
-/* Our certificate must bear the name, or the source means somebody else. */
-static gboolean
-vmf_incoming_check_host(const VmfConfig *config, const char *host, GError **error)
-{
-    g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, error);
-
-    if (!identity)
-        return FALSE;
-    if (g_strv_contains(vmf_identity_get_names(identity), host))
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_NAME_MISMATCH, "this host is not called %s", host);
-    return FALSE;
-}
-
-static void
-vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-    VmfIncoming *self = data;
-    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
-    g_autoptr(virConnect) connection = NULL;
-    GError *error = NULL;
-    VmfPump *pump = NULL;
-    guint gid = 0;
-
-    connection = vmf_libvirt_open(config->libvirt_uri, &error);
-    if (connection &&
-        vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
-                               &error) &&
-        vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
-        vmf_incoming_check_host(config, self->host, &error) &&
-        vmf_incoming_make_directory(self->path, self->uid, gid, &error)) {
-        vmf_incoming_remove_sockets(self);
-        pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
-                              self->encrypt, NULL, &error);
-    }
-    if (pump)
-        g_task_return_pointer(task, pump, g_object_unref);
-    else
-        g_task_return_error(task, error);
-}
-
-static GVariant *
-vmf_incoming_answer(VmfIncoming *self)
-{
-    GVariantDict answer;
-
-    g_variant_dict_init(&answer, NULL);
-    g_variant_dict_insert(&answer, "path", "s", self->path);
-    g_variant_dict_insert_value(
-        &answer, "ticket",
-        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->ticket, sizeof self->ticket, 1));
-    g_variant_dict_insert_value(
-        &answer, "secret",
-        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->secret, sizeof self->secret, 1));
-    return g_variant_dict_end(&answer);
-}
-
-static void
-vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
-{
-    VmfIncoming *self = data;
-    g_autoptr(GDBusMethodInvocation) invocation = g_steal_pointer(&self->preparing);
-    g_autoptr(GError) error = NULL;
-
-    self->pump = g_task_propagate_pointer(G_TASK(result), &error);
-    if (self->pump) {
-        self->dialler = vmf_dialler_new(
-            self->pump, vmf_incoming_id(self), self->path, self->uid,
-            self->libvirt ? vmf_daemon_get_config(self->daemon)->libvirt_socket : NULL);
-        g_signal_connect(self->pump, "ended", G_CALLBACK(vmf_incoming_on_pump_ended), self);
-        g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
-        g_signal_connect(self->pump, "channel-wanted", G_CALLBACK(vmf_incoming_on_wanted), self);
-    }
-    if (self->pump && vmf_pump_has_ended(self->pump)) /* before its signal was connected */
-        error = g_error_new_literal(VMF_ERROR, VMF_ERROR_PUMP_FAILED,
-                                    "the destination's vmferry-pump ended at once");
-    else if (self->pump && self->decided) /* the source changed its mind meanwhile */
-        error = self->verdict ? g_error_copy(self->verdict)
-                              : g_error_new(VMF_ERROR, VMF_ERROR_PROTOCOL, "finished too early");
-    if (error) {
-        g_dbus_method_invocation_return_gerror(g_steal_pointer(&invocation), error);
-        self->decided = FALSE;
-        g_clear_error(&self->verdict);
-        vmf_incoming_decide(self, error);
-        return;
-    }
-    vmf_bus_link_complete_prepare(self->skeleton, g_steal_pointer(&invocation),
-                                  vmf_incoming_answer(self));
-    vmf_incoming_set_timer(self, VMF_LINK_PATIENCE, vmf_incoming_on_no_link);
-}
-
-static VmfMigration *
-vmf_incoming_new_migration(const VmfIncomingRequest *request)
-{
-    const VmfMigrationInit init = {
-        .id = request->id,
-        .domain = request->name,
-        .uuid = request->uuid,
-        .peer = vmf_peer_get_config(request->peer)->name,
-        .outgoing = FALSE,
-        .encrypted = !request->unencrypted,
-    };
-
-    return vmf_migration_new(&init);
+    self->cancel_handler =
+        g_signal_connect(self->migration, "cancel", G_CALLBACK(vmf_incoming_on_cancel), self);
+    g_signal_connect(vmf_daemon_get_libvirt(self->daemon), "lifecycle",
+                     G_CALLBACK(vmf_incoming_on_lifecycle), self);
 }
 
 void
-vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBusLink *skeleton,
-                     GDBusMethodInvocation *invocation)
+vmf_incoming_listen_to_pump(VmfIncoming *self)
 {
-    g_autoptr(VmfMigration) migration = vmf_incoming_new_migration(request);
-    g_autofree char *path =
-        vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory, request->host, request->name);
-    const VmfTicket *ticket = NULL;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GTask) task = NULL;
-    VmfIncoming *self;
+    g_signal_connect(self->pump, "ended", G_CALLBACK(vmf_incoming_on_pump_ended), self);
+    g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
+    g_signal_connect(self->pump, "channel-wanted", G_CALLBACK(vmf_incoming_on_wanted), self);
+}
 
-    if (!path)
-        error = g_error_new(VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
-                            "the destination's name leaves no room for a socket path");
-    else if (vmf_daemon_add_migration(daemon, migration, &error))
-        ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(daemon), request->id,
-                                       g_get_monotonic_time(), VMF_TICKET_LIFETIME, &error);
-    if (!ticket) {
-        vmf_migration_finish(migration, error);
-        g_dbus_method_invocation_return_gerror(invocation, error);
-        return;
-    }
-    self = g_new0(VmfIncoming, 1);
-    self->daemon = daemon;
-    self->migration = g_object_ref(migration);
-    self->peer = g_object_ref(request->peer);
-    self->link = g_object_ref(request->link);
-    self->host = g_strdup(request->host);
-    self->dname = g_strdup(request->dname);
-    self->libvirt = request->libvirt;
-    self->path = g_steal_pointer(&path);
-    self->encrypt = !request->unencrypted;
-    memcpy(self->secret, ticket->secret, sizeof self->secret);
-    memcpy(self->ticket, ticket->id, sizeof self->ticket);
-    self->skeleton = g_object_ref(skeleton);
-    self->preparing = invocation;
-    self->cancel_handler =
-        g_signal_connect(migration, "cancel", G_CALLBACK(vmf_incoming_on_cancel), self);
-    g_signal_connect(vmf_daemon_get_libvirt(daemon), "lifecycle",
-                     G_CALLBACK(vmf_incoming_on_lifecycle), self);
-    vmf_info(request->id, "%s sends guest '%s'", vmf_migration_get_peer(migration), request->name);
-    vmf_daemon_add_incoming(daemon, request->id, self);
-    task = g_task_new(NULL, NULL, vmf_incoming_prepared, self);
-    g_task_set_task_data(task, self, NULL);
-    vmf_workers_run(vmf_daemon_get_workers(daemon), task, vmf_incoming_prepare_thread);
+void
+vmf_incoming_expect_link(VmfIncoming *self)
+{
+    vmf_incoming_set_timer(self, VMF_LINK_PATIENCE, vmf_incoming_on_no_link);
 }

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Link.Prepare at the destination: checks, a pump, a ticket. The rest is in incoming.c. */
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/guest.h"
+#include "daemon/incoming-private.h"
+#include "daemon/peer.h"
+#include "daemon/socket-path.h"
+#include "link/control.h"
+
+#define VMF_TICKET_LIFETIME (60 * G_USEC_PER_SEC)
+
+/* QEMU's user binds its socket here, and nobody else. */
+static gboolean
+vmf_incoming_make_directory(const char *path, guint uid, guint gid, GError **error)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+
+    if ((g_mkdir(directory, 0700) == 0 || errno == EEXIST) && chown(directory, uid, gid) == 0 &&
+        g_chmod(directory, 0711) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", directory, g_strerror(errno));
+    return FALSE;
+}
+
+/* Our certificate must bear the name, or the source means somebody else. */
+static gboolean
+vmf_incoming_check_host(const VmfConfig *config, const char *host, GError **error)
+{
+    g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, error);
+
+    if (!identity)
+        return FALSE;
+    if (g_strv_contains(vmf_identity_get_names(identity), host))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_NAME_MISMATCH, "this host is not called %s", host);
+    return FALSE;
+}
+
+static void
+vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfIncoming *self = data;
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(virConnect) connection = NULL;
+    GError *error = NULL;
+    VmfPump *pump = NULL;
+    guint gid = 0;
+
+    connection = vmf_libvirt_open(config->libvirt_uri, &error);
+    if (connection &&
+        vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
+                               &error) &&
+        vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
+        vmf_incoming_check_host(config, self->host, &error) &&
+        vmf_incoming_make_directory(self->path, self->uid, gid, &error)) {
+        vmf_incoming_remove_sockets(self);
+        pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
+                              self->encrypt, NULL, &error);
+    }
+    if (pump)
+        g_task_return_pointer(task, pump, g_object_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+static GVariant *
+vmf_incoming_answer(VmfIncoming *self)
+{
+    GVariantDict answer;
+
+    g_variant_dict_init(&answer, NULL);
+    g_variant_dict_insert(&answer, "path", "s", self->path);
+    g_variant_dict_insert_value(
+        &answer, "ticket",
+        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->ticket, sizeof self->ticket, 1));
+    g_variant_dict_insert_value(
+        &answer, "secret",
+        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->secret, sizeof self->secret, 1));
+    return g_variant_dict_end(&answer);
+}
+
+static void
+vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfIncoming *self = data;
+    g_autoptr(GDBusMethodInvocation) invocation = g_steal_pointer(&self->preparing);
+    g_autoptr(GError) error = NULL;
+
+    self->pump = g_task_propagate_pointer(G_TASK(result), &error);
+    if (self->pump) {
+        self->dialler = vmf_dialler_new(
+            self->pump, vmf_incoming_id(self), self->path, self->uid,
+            self->libvirt ? vmf_daemon_get_config(self->daemon)->libvirt_socket : NULL);
+        vmf_incoming_listen_to_pump(self);
+    }
+    if (self->pump && vmf_pump_has_ended(self->pump)) /* before its signal was connected */
+        error = g_error_new_literal(VMF_ERROR, VMF_ERROR_PUMP_FAILED,
+                                    "the destination's vmferry-pump ended at once");
+    else if (self->pump && self->decided) /* the source changed its mind meanwhile */
+        error = self->verdict ? g_error_copy(self->verdict)
+                              : g_error_new(VMF_ERROR, VMF_ERROR_PROTOCOL, "finished too early");
+    if (error) {
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&invocation), error);
+        self->decided = FALSE;
+        g_clear_error(&self->verdict);
+        vmf_incoming_decide(self, error);
+        return;
+    }
+    vmf_bus_link_complete_prepare(self->skeleton, g_steal_pointer(&invocation),
+                                  vmf_incoming_answer(self));
+    vmf_incoming_expect_link(self);
+}
+
+static VmfMigration *
+vmf_incoming_new_migration(const VmfIncomingRequest *request)
+{
+    const VmfMigrationInit init = {
+        .id = request->id,
+        .domain = request->name,
+        .uuid = request->uuid,
+        .peer = vmf_peer_get_config(request->peer)->name,
+        .outgoing = FALSE,
+        .encrypted = !request->unencrypted,
+    };
+
+    return vmf_migration_new(&init);
+}
+
+static VmfIncoming *
+vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRequest *request,
+                 const VmfTicket *ticket)
+{
+    VmfIncoming *self = g_new0(VmfIncoming, 1);
+
+    self->daemon = daemon;
+    self->migration = g_object_ref(migration);
+    self->peer = g_object_ref(request->peer);
+    self->link = g_object_ref(request->link);
+    self->host = g_strdup(request->host);
+    self->dname = g_strdup(request->dname);
+    self->libvirt = request->libvirt;
+    self->encrypt = !request->unencrypted;
+    memcpy(self->secret, ticket->secret, sizeof self->secret);
+    memcpy(self->ticket, ticket->id, sizeof self->ticket);
+    return self;
+}
+
+void
+vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBusLink *skeleton,
+                     GDBusMethodInvocation *invocation)
+{
+    g_autoptr(VmfMigration) migration = vmf_incoming_new_migration(request);
+    g_autofree char *path =
+        vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory, request->host, request->name);
+    const VmfTicket *ticket = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GTask) task = NULL;
+    VmfIncoming *self;
+
+    if (!path)
+        error = g_error_new(VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                            "the destination's name leaves no room for a socket path");
+    else if (vmf_daemon_add_migration(daemon, migration, &error))
+        ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(daemon), request->id,
+                                       g_get_monotonic_time(), VMF_TICKET_LIFETIME, &error);
+    if (!ticket) {
+        vmf_migration_finish(migration, error);
+        g_dbus_method_invocation_return_gerror(invocation, error);
+        return;
+    }
+    self = vmf_incoming_new(daemon, migration, request, ticket);
+    self->path = g_steal_pointer(&path);
+    self->skeleton = g_object_ref(skeleton);
+    self->preparing = invocation;
+    vmf_incoming_listen(self);
+    vmf_info(request->id, "%s sends guest '%s'", vmf_migration_get_peer(migration), request->name);
+    vmf_daemon_add_incoming(daemon, request->id, self);
+    task = g_task_new(NULL, NULL, vmf_incoming_prepared, self);
+    g_task_set_task_data(task, self, NULL);
+    vmf_workers_run(vmf_daemon_get_workers(daemon), task, vmf_incoming_prepare_thread);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What incoming.c (life and end) and incoming-prepare.c (beginning) share. See incoming.h. */
+#pragma once
+
+#include "daemon/dialler.h"
+#include "daemon/incoming.h"
+#include "daemon/pump-process.h"
+
+struct VmfIncoming {
+    VmfDaemon *daemon; /* outlives it */
+    VmfMigration *migration;
+    VmfPeer *peer;
+    GDBusConnection *link;
+    char *host;
+    char *dname;
+    char *path;       /* QEMU's socket */
+    guint uid;        /* QEMU's user */
+    gboolean libvirt; /* the peer may reach ours through the pump, and wants to */
+    gboolean encrypt;
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+
+    VmfBusLink *skeleton;
+    GDBusMethodInvocation *preparing; /* Prepare, until it is answered */
+    GDBusMethodInvocation *finishing; /* Finish, likewise */
+
+    VmfPump *pump;
+    VmfDialler *dialler;
+    GError *pump_error;
+    gulong cancel_handler;
+    guint timer; /* the one patience that runs */
+
+    gboolean decided; /* `verdict` holds */
+    GError *verdict;
+};
+
+const char *vmf_incoming_id(VmfIncoming *incoming);
+
+/* From now on what is wanted of the migration, and libvirt tells of its guest, is heard. */
+void vmf_incoming_listen(VmfIncoming *incoming);
+
+/* There is a pump: so is what it says. */
+void vmf_incoming_listen_to_pump(VmfIncoming *incoming);
+
+/* It is ready: a data link has to come within its time. */
+void vmf_incoming_expect_link(VmfIncoming *incoming);
+
+/* It is decided how it ended (NULL: well); over as soon as the pump is. */
+void vmf_incoming_decide(VmfIncoming *incoming, const GError *verdict);
+
+/* QEMU leaves its sockets behind. */
+void vmf_incoming_remove_sockets(VmfIncoming *incoming);
