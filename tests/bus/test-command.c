@@ -245,8 +245,8 @@ test_migrate_refused(void **state)
     assert_complains(host, "migrate off away", VMF_EXIT_FAILED, "not running");
     assert_complains(host, "migrate --unencrypted running away", VMF_EXIT_FAILED,
                      "AllowUnencrypted");
-    assert_complains(host, "migrate --parallel 33 running away", VMF_EXIT_FAILED, "at most 32");
-    assert_complains(host, "migrate --copy-storage=some running away", VMF_EXIT_FAILED,
+    assert_complains(host, "migrate --parallel 33 running away", VMF_EXIT_USAGE, "at most 32");
+    assert_complains(host, "migrate --copy-storage=some running away", VMF_EXIT_USAGE,
                      "copy-storage");
     assert_complains(host, "migrate --xml=/nowhere.xml running away", VMF_EXIT_USAGE,
                      "/nowhere.xml");
