@@ -22,20 +22,22 @@ static GLogWriterOutput
 vmf_log_writer(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
 {
     const VmfLog *log = data;
-    const char *id = vmf_log_field(fields, n, "MIGRATION");
     const char *message = vmf_log_field(fields, n, "MESSAGE");
+    const char *priority = vmf_log_field(fields, n, "PRIORITY");
     const char *mark = level & G_LOG_LEVEL_DEBUG  ? "debug: "
                        : level & G_LOG_LEVEL_INFO ? ""
                                                   : "warning: ";
+    gboolean journal = g_log_writer_is_journald(STDERR_FILENO);
+    g_autofree char *prefix = NULL;
     g_autofree char *line = NULL;
 
     if (level & G_LOG_LEVEL_DEBUG && !log->verbose)
         return G_LOG_WRITER_HANDLED;
-    if (g_log_writer_is_journald(STDERR_FILENO) &&
-        g_log_writer_journald(level, fields, n, NULL) == G_LOG_WRITER_HANDLED)
+    if (journal && g_log_writer_journald(level, fields, n, NULL) == G_LOG_WRITER_HANDLED)
         return G_LOG_WRITER_HANDLED;
-    line = g_strdup_printf("%s: %s%s%s%s\n", log->program, mark, id ? id : "", id ? ": " : "",
-                           message ? message : "");
+    /* a pump cannot reach the journal's socket, but its standard error is one of the journal's */
+    prefix = journal && priority ? g_strdup_printf("<%s>", priority) : g_strdup("");
+    line = g_strdup_printf("%s%s: %s%s\n", prefix, log->program, mark, message ? message : "");
     fputs(line, stderr);
     return G_LOG_WRITER_HANDLED;
 }
@@ -62,6 +64,7 @@ vmf_log_init(const char *program, gboolean verbose)
 void
 vmf_log_write(GLogLevelFlags level, const char *id, const char *format, ...)
 {
+    g_autofree char *text = NULL;
     g_autofree char *message = NULL;
     va_list args;
     GLogField fields[] = {
@@ -76,8 +79,9 @@ vmf_log_write(GLogLevelFlags level, const char *id, const char *format, ...)
     };
 
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    text = g_strdup_vprintf(format, args);
     va_end(args);
+    message = id ? g_strdup_printf("%s: %s", id, text) : g_steal_pointer(&text);
     fields[0].value = message;
     g_log_structured_array(level, fields, id ? G_N_ELEMENTS(fields) : G_N_ELEMENTS(fields) - 1);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Logging. Lines go to standard error, or to the journal when standard error is the journal, and
- * carry the id of the migration they speak of (journal field MIGRATION).
+ * begin with the id of the migration they speak of (in the journal field MIGRATION, too, but not
+ * for the pump, which cannot reach more of the journal than its standard error).
  *
  * Libraries return GErrors; whoever handles one logs it, once.
  * Threads: vmf_log_init() once, early in main(); the macros from any thread.
