@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/control.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -64,6 +66,13 @@ vmf_identity_load(const char *directory, GError **error)
     if (!g_tls_backend_supports_tls(g_tls_backend_get_default())) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
                     "GIO has no TLS on this host: install glib-networking");
+        return NULL;
+    }
+    /* what GIO says of a file that it cannot read is "Error while reading file" */
+    if (access(ca, R_OK) < 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                    "%s: %s; vmferryd.conf(5) says under TlsDirectory what belongs there", ca,
+                    g_strerror(errno));
         return NULL;
     }
     identity->authorities = g_tls_file_database_new(ca, &problem);
