@@ -104,8 +104,7 @@ vmf_peer_take_link(VmfPeer *self, GDBusConnection *link)
 }
 
 static gboolean
-vmf_peer_hello(VmfPeer *self, GDBusConnection *link, const VmfIdentity *identity,
-               GCancellable *cancellable, GError **error)
+vmf_peer_hello(VmfPeer *self, GDBusConnection *link, GCancellable *cancellable, GError **error)
 {
     g_autoptr(GVariant) answer = NULL;
     g_autoptr(GVariant) body = NULL;
@@ -115,7 +114,6 @@ vmf_peer_hello(VmfPeer *self, GDBusConnection *link, const VmfIdentity *identity
     const char *version = "";
 
     g_variant_dict_init(&offer, NULL);
-    g_variant_dict_insert(&offer, "name", "s", vmf_identity_get_names(identity)[0]);
     g_variant_dict_insert(&offer, "version", "s", VMF_VERSION);
     answer = g_dbus_connection_call_sync(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Hello",
                                          g_variant_new("(@a{sv})", g_variant_dict_end(&offer)),
@@ -150,7 +148,7 @@ vmf_peer_dial(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_rem
     if (!link)
         return NULL;
     vmf_peer_add_link(self, link, TRUE);
-    if (!vmf_peer_hello(self, link, identity, cancellable, error)) {
+    if (!vmf_peer_hello(self, link, cancellable, error)) {
         g_dbus_connection_close(link, NULL, NULL, NULL);
         g_clear_object(ret_remote);
         return NULL;
