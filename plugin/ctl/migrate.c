@@ -11,6 +11,7 @@
 #define VMF_CALL_TIMEOUT 30000  /* ms */
 
 typedef struct {
+    const char *guest; /* as it was asked for */
     GMainLoop *loop;
     VmfBusMigration *migration;
     VmfProgress *progress;
@@ -112,7 +113,7 @@ vmf_migrate_report(VmfFollow *follow, gboolean json)
         fprintf(stderr,
                 "vmferry: vmferryd went away; the migration goes on without it: see virsh "
                 "domjobinfo %s\n",
-                vmf_bus_migration_get_domain(migration));
+                follow->guest); /* the migration's properties went with vmferryd */
         return VMF_EXIT_NO_DAEMON;
     }
     if (json)
@@ -146,7 +147,7 @@ static int
 vmf_migrate_run(const char *guest, const char *host, const VmfMigrateOptions *options,
                 GVariant *dict)
 {
-    VmfFollow follow = {.quiet = options->quiet};
+    VmfFollow follow = {.guest = guest, .quiet = options->quiet};
     g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
     g_autoptr(GError) error = NULL;
     int status;
