@@ -44,7 +44,7 @@ install_packages() {
 
 # attend COMMAND...: runs it in a process group of its own, which ends with this script. Bash would
 # let a signal wait until COMMAND is over.
-attended=
+attended=''
 attend() {
     local status=0
     set -m
@@ -83,10 +83,11 @@ end_attended() {
     wait "$attended" || true
 }
 
-# build DIR LOG [MESON-OPTION...]: configures DIR the first time, then builds; quiet unless it fails.
+# build DIR [MESON-OPTION...]: configures DIR the first time, then builds; quiet unless it fails.
 build() {
-    if ! attend build_verbosely "$1" "${@:3}" >"$2" 2>&1; then
-        cat "$2" >&2
+    mkdir -p "$1"
+    if ! attend build_verbosely "$@" >"$1/build.log" 2>&1; then
+        cat "$1/build.log" >&2
         die "the build failed; see above"
     fi
 }
@@ -96,3 +97,5 @@ build_verbosely() {
         meson setup "$1" "$SOURCE" --prefix=/usr -Dwerror=true "${@:2}" || return
     ninja -C "$1"
 }
+
+exit_cleanly true
