@@ -45,6 +45,16 @@ lab_up() {
     lab up "$@"
 }
 
+# virsh_there_and_back GUEST [VIRSH OPTION...]: to hostb and back by libvirt alone, right each time
+virsh_there_and_back() {
+    local guest=$1
+    shift
+    on hosta virsh -q migrate --live "$guest" qemu+tcp://hostb/system "$@"
+    lab guest check "$guest" --wait-sweep
+    on hostb virsh -q migrate --live "$guest" qemu+tcp://hosta/system "$@"
+    lab guest check "$guest" --wait-sweep
+}
+
 lab_clean_up() {
     local name status=$?
     trap - EXIT INT TERM HUP
@@ -102,6 +112,13 @@ lab_clear_guests() {
 lab_skip() {
     case_number=$((case_number + 1))
     echo "ok $case_number - $1 # SKIP $2"
+}
+
+# can_have SCRIPT: whether what it fetches can be had here; if not, $work/why says why
+can_have() {
+    local status=0
+    "$labtests/$1" >/dev/null 2>"$work/why" || status=$?
+    ((status != 77)) # anything else that is wrong will show
 }
 
 # The last line of a test.
