@@ -344,7 +344,7 @@ pump_stream_read(PumpStream *stream)
 void
 pump_stream_wait(PumpStream *stream)
 {
-    gint64 deadline = g_get_monotonic_time() + 120 * G_USEC_PER_SEC; /* valgrind is slow */
+    gint64 deadline = g_get_monotonic_time() + 500 * G_USEC_PER_SEC; /* valgrind is slow */
 
     while (!g_atomic_int_get(&stream->done)) {
         assert_true(g_get_monotonic_time() < deadline);
