@@ -12,7 +12,7 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 HOSTS = ("hosta", "hostb")
-COMPARE = {">=": operator.ge, "<=": operator.le}
+COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 
 
 def other(host):
