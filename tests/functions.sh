@@ -19,18 +19,22 @@ need_root() {
     [ "$(id -u)" = 0 ] || die "the lab needs root: run it as sudo tests/${0##*/}"
 }
 
-# The packages of tests/packages that this machine lacks.
+# missing_packages [PACKAGE...]: those of tests/packages, and these, that this machine lacks.
 missing_packages() {
     local package
-    sed 's/#.*//; /^[[:space:]]*$/d' "$TESTS/packages" | while read -r package; do
+    {
+        sed 's/#.*//; /^[[:space:]]*$/d' "$TESTS/packages"
+        [ $# = 0 ] || printf '%s\n' "$@"
+    } | while read -r package; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
             echo "$package"
     done
 }
 
+# install_packages [PACKAGE...]: as missing_packages has it.
 install_packages() {
     local missing said
-    mapfile -t missing < <(missing_packages)
+    mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "install these first: ${missing[*]}"
     echo "installing ${#missing[@]} packages: ${missing[*]}"
