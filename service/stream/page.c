@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "base/error.h"
-#include "stream/xbzrle.h"
+#include "delta/xbzrle.h"
 
 static gboolean
 inflate_page(const VmfPage *page, uint8_t *to, size_t page_size)

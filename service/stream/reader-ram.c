@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* RAM records and the block list. This is where the time goes: one step per page. */
+#include "delta/xbzrle.h"
 #include "stream/reader-private.h"
-#include "stream/xbzrle.h"
 
 enum {
     RAM_OBSOLETE = 0x001,

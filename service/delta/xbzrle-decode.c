@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "stream/xbzrle.h"
+#include "delta/xbzrle.h"
 
 #include <string.h>
 
