@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What mux.c (sending, life cycle) and mux-receive.c (frames that come) share. See mux.h. */
+/*
+ * What mux.c (life cycle), mux-send.c (what the owner sends), mux-receive.c (frames that come) and
+ * mux-acknowledge.c (what is said about them) share. See mux.h.
+ */
 #pragma once
 
 #include "link/flow.h"
@@ -46,6 +49,8 @@ struct VmfMux {
     guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
 
     VmfFlow *flow;
+    VmfPace *pace;
+    GSource *pace_timer; /* runs when the pace leaves room again */
     gboolean room_grew;
     gboolean ack_waits;   /* the timer is set */
     gboolean ack_blocked; /* the other side does not take what it asked for */
@@ -79,6 +84,9 @@ gboolean vmf_mux_is_choked(const VmfMux *mux);
 
 /* The other side broke the protocol: tells it and the owner. */
 void vmf_mux_refuse(VmfMux *mux, const GError *error);
+
+/* The pace leaves room again. */
+gboolean vmf_mux_paced(gpointer mux);
 
 /* There is a link, and what comes over it is still wanted. */
 gboolean vmf_mux_is_listening(const VmfMux *mux);

@@ -19,6 +19,7 @@
 
 #include "link/chunk.h"
 #include "link/frame.h"
+#include "link/pace.h"
 #include "link/wire.h"
 
 #define VMF_CHANNELS_OPEN 64               /* at once */
@@ -54,7 +55,9 @@ typedef struct {
     void (*closed)(gpointer owner);
 } VmfMuxEvents;
 
-VmfMux *vmf_mux_new(VmfSide side, VmfChunkPool *pool, const VmfMuxEvents *events, gpointer owner);
+/* The pace bounds what all that share it send together; the caller's, and lives longer. */
+VmfMux *vmf_mux_new(VmfSide side, VmfChunkPool *pool, VmfPace *pace, const VmfMuxEvents *events,
+                    gpointer owner);
 void vmf_mux_free(VmfMux *mux);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfMux, vmf_mux_free)
 
@@ -79,6 +82,9 @@ gsize vmf_mux_room(const VmfMux *mux, guint channel);
  * must be free. Takes the reference.
  */
 void vmf_mux_send(VmfMux *mux, guint channel, VmfSlice bytes);
+
+/* The pace is another; `room` may come from inside. */
+void vmf_mux_pace_changed(VmfMux *mux);
 
 /* There is room, but the input has nothing now. */
 void vmf_mux_starved(VmfMux *mux);

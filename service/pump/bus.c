@@ -217,6 +217,15 @@ vmf_pump_bus_refuse_channel(VmfBusPump *object, GDBusMethodInvocation *call, gui
 }
 
 static gboolean
+vmf_pump_bus_set_bandwidth(VmfBusPump *object, GDBusMethodInvocation *call, guint64 rate,
+                           VmfPumpBus *bus)
+{
+    vmf_pump_set_bandwidth(bus->pump, rate);
+    vmf_bus_pump_complete_set_bandwidth(object, call);
+    return TRUE;
+}
+
+static gboolean
 vmf_pump_bus_stop(VmfBusPump *object, GDBusMethodInvocation *call, const char *name,
                   const char *message, VmfPumpBus *bus)
 {
@@ -339,6 +348,8 @@ vmf_pump_bus_new(int listener, VmfPumpBusDone done, gpointer data)
     g_signal_connect(bus->object, "handle-answer-channel", G_CALLBACK(vmf_pump_bus_answer_channel),
                      bus);
     g_signal_connect(bus->object, "handle-refuse-channel", G_CALLBACK(vmf_pump_bus_refuse_channel),
+                     bus);
+    g_signal_connect(bus->object, "handle-set-bandwidth", G_CALLBACK(vmf_pump_bus_set_bandwidth),
                      bus);
     g_signal_connect(bus->object, "handle-stop", G_CALLBACK(vmf_pump_bus_stop), bus);
     bus->watch = vmf_watch_new(listener, vmf_pump_bus_accept, bus);

@@ -19,6 +19,7 @@ struct VmfPump {
     gboolean encrypt;
 
     VmfChunkPool *pool;
+    VmfPace pace;
     VmfMux *mux;         /* from Start on */
     GPtrArray *channels; /* of VmfChannel; [id - 1] */
     guint n_over;

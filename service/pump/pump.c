@@ -213,9 +213,17 @@ vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *s
     pump->side = source ? VMF_SIDE_SOURCE : VMF_SIDE_DESTINATION;
     memcpy(pump->secret, secret, secret_length);
     pump->encrypt = encrypt;
-    pump->mux = vmf_mux_new(pump->side, pump->pool, &vmf_pump_mux_events, pump);
+    pump->mux = vmf_mux_new(pump->side, pump->pool, &pump->pace, &vmf_pump_mux_events, pump);
     vmf_pump_set_state(pump, VMF_PUMP_STARTED);
     return TRUE;
+}
+
+void
+vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate)
+{
+    vmf_pace_set_rate(&pump->pace, rate, g_get_monotonic_time());
+    if (pump->mux)
+        vmf_mux_pace_changed(pump->mux);
 }
 
 /* ---- what is seen ---- */

@@ -61,6 +61,9 @@ guint vmf_pump_attach_channel(VmfPump *pump, const char *kind, int fd, GError **
 gboolean vmf_pump_answer_channel(VmfPump *pump, guint channel, int fd, GError **error);
 gboolean vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason, GError **error);
 
+/* Bytes per second of stream that are sent at most, frames included; 0: no bound. At any time. */
+void vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate);
+
 /* error: why, for the other side and the report. */
 void vmf_pump_stop(VmfPump *pump, const GError *error);
 

@@ -18,6 +18,7 @@
 
 typedef struct {
     VmfChunkPool *pool;
+    VmfPace pace;
     VmfMux *mux; /* what is tested */
 
     /* what it said to its owner */
@@ -299,7 +300,7 @@ fixture_new(VmfSide side)
 
     f->pool = vmf_chunk_pool_new();
     f->deliver = TRUE;
-    f->mux = vmf_mux_new(side, f->pool, &mux_events, f);
+    f->mux = vmf_mux_new(side, f->pool, &f->pace, &mux_events, f);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_true(vmf_mux_attach(f->mux, &(VmfWireSetup){fds[0], FALSE, FALSE, secret}, NULL));
     f->peer_fd = fds[1];

@@ -26,6 +26,7 @@ test_none(void **state)
     assert_non_null(options);
     assert_false(options->unencrypted);
     assert_int_equal(options->parallel, 0);
+    assert_int_equal(options->bandwidth, 0);
     assert_int_equal(options->timeout, 0);
     assert_int_equal(options->on_timeout, VMF_ON_TIMEOUT_SUSPEND);
     assert_null(options->copy_storage);
@@ -51,6 +52,7 @@ test_flags(void **state)
         {"{'undefine-source': <false>}", PLAIN},
         {"{'copy-storage': <'all'>}", PLAIN | VIR_MIGRATE_NON_SHARED_DISK},
         {"{'copy-storage': <'inc'>}", PLAIN | VIR_MIGRATE_NON_SHARED_INC},
+        {"{'bandwidth': <uint32 5>}", PLAIN}, /* libvirt's own would bound what QEMU hands out */
         {"{'timeout': <uint32 5>, 'on-timeout': <'abort'>}", PLAIN},
     };
 
@@ -77,6 +79,7 @@ test_refusals(void **state)
         {"{'speed': <1>}", VMF_ERROR_INVALID_ARGUMENT, "'speed'"},
         {"{'Postcopy': <true>}", VMF_ERROR_INVALID_ARGUMENT, "'Postcopy'"},
         {"{'unencrypted': <'yes'>}", VMF_ERROR_INVALID_ARGUMENT, "'unencrypted'"},
+        {"{'bandwidth': <uint64 4>}", VMF_ERROR_INVALID_ARGUMENT, "'bandwidth'"},
         {"{'parallel': <4>}", VMF_ERROR_INVALID_ARGUMENT, "'parallel'"},
         {"{'parallel': <uint32 33>}", VMF_ERROR_INVALID_ARGUMENT, "at most 32"},
         {"{'copy-storage': <'some'>}", VMF_ERROR_INVALID_ARGUMENT, "copy-storage"},

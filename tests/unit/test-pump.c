@@ -259,6 +259,41 @@ test_channels_are_bounded(void **state)
     pump_pair_free(pair);
 }
 
+/* All channels together, from the start and when it changes. */
+static void
+test_bandwidth(void **state)
+{
+    PumpPair *pair = pump_pair_new(TRUE);
+    PumpStream streams[4];
+    gint64 began, took;
+    guint64 sent;
+
+    vmf_pump_set_bandwidth(pair->source.pump, 4 * MIB);
+    pump_pair_link(pair);
+    for (guint i = 0; i < 2; i++) {
+        guint id = pump_pair_open(pair, i == 0 ? "qemu" : "nbd");
+
+        streams[2 * i] = (PumpStream){.fd = pair->at_source[id - 1], .bytes = 100 * MIB, .seed = i};
+        streams[2 * i + 1] =
+            (PumpStream){.fd = pair->at_destination[id - 1], .bytes = 100 * MIB, .seed = i};
+    }
+    began = g_get_monotonic_time();
+    for (guint i = 0; i < 4; i++)
+        i % 2 == 0 ? pump_stream_write(&streams[i]) : pump_stream_read(&streams[i]);
+    while (g_get_monotonic_time() - began < G_USEC_PER_SEC)
+        pump_turn(50);
+    took = g_get_monotonic_time() - began;
+    sent = figure(&pair->source, "bytes-wire-out");
+    /* never faster; how much slower is up to the machine */
+    assert_in_range(sent, MIB, 4 * MIB * (guint64)took / G_USEC_PER_SEC * 102 / 100 + 100 * 1024);
+    vmf_pump_set_bandwidth(pair->source.pump, 0);
+    for (guint i = 0; i < 4; i++)
+        pump_stream_wait(&streams[i]);
+    took = g_get_monotonic_time() - began;
+    assert_true(took < 40 * (gint64)G_USEC_PER_SEC); /* the bound would take 50 s */
+    pump_pair_free(pair);
+}
+
 /* Bytes may be on their way before the destination has a socket to write them to. */
 static void
 test_late_answer(void **state)
@@ -307,6 +342,7 @@ main(void)
         cmocka_unit_test(test_stalled_channel_blocks_no_other),
         cmocka_unit_test(test_many_channels_share),
         cmocka_unit_test(test_channels_are_bounded),
+        cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_late_answer),
     };
 
