@@ -8,11 +8,11 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy inspect check peers' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check peers' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --parallel | --copy-storage | --timeout | --on-timeout | --dname | --xml | --device | \
+        --parallel | --copy-storage | --bandwidth | --timeout | --on-timeout | --dname | --xml | --device | \
             --source | --destination | --connect | -c) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
         *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else arguments=$((arguments + 1)); fi ;;
@@ -26,18 +26,18 @@ _vmferry() {
         return
         ;;
     peers,--connect | peers,-c) words=$(vmferry peers --names 2>/dev/null) ;;
-    migrate,--parallel | migrate,--timeout | migrate,--dname | inspect,--device) ;;
+    migrate,--parallel | migrate,--bandwidth | migrate,--timeout | migrate,--dname | inspect,--device) ;;
     ,*) words="$commands --help --version" ;;
     migrate,*)
         case $cur,$arguments in
         -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy
-            --persistent --undefine-source --copy-storage --timeout --on-timeout --dname --xml
+            --persistent --undefine-source --copy-storage --bandwidth --timeout --on-timeout --dname --xml
             --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
         esac
         ;;
-    status,* | cancel,* | postcopy,*)
+    status,* | cancel,* | postcopy,* | bandwidth,*)
         case $cur,$arguments in
         -*) words='--json --help' ;;
         *,0) words=$(vmferry status 2>/dev/null | awk 'NR > 1 { print $1 }') ;;

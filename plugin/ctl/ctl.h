@@ -28,6 +28,7 @@ int vmf_ctl_migrate(int argc, char **argv);
 int vmf_ctl_status(int argc, char **argv);
 int vmf_ctl_cancel(int argc, char **argv);
 int vmf_ctl_postcopy(int argc, char **argv);
+int vmf_ctl_bandwidth(int argc, char **argv);
 int vmf_ctl_peers(int argc, char **argv);
 
 /*

@@ -20,6 +20,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"status", vmf_ctl_status, "[ID]", "Show migrations"},
     {"cancel", vmf_ctl_cancel, "ID", "End a migration; the guest goes on at the source"},
     {"postcopy", vmf_ctl_postcopy, "ID", "Switch a migration to post-copy"},
+    {"bandwidth", vmf_ctl_bandwidth, "ID MIBS", "Change what a migration may put on the wire"},
     {"inspect", vmf_ctl_inspect, "FILE|-", "Show what is in a migration stream or save image"},
     {"check", vmf_ctl_check, "", "Say whether a QEMU can load a device state"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},

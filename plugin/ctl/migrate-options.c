@@ -23,6 +23,8 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
          "Undefine it here when it has moved", NULL},
         {"copy-storage", 0, 0, G_OPTION_ARG_STRING, &options->copy_storage,
          "Take disks along: all, or inc for changes to a backing file", "all|inc"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options->bandwidth,
+         "Put at most MIBS MiB/s on the wire; see vmferry bandwidth", "MIBS"},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &options->timeout,
          "If it is not over in S seconds, do what --on-timeout says", "S"},
         {"on-timeout", 0, 0, G_OPTION_ARG_STRING, &options->on_timeout,
@@ -93,6 +95,7 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
         if (strings[i].value)
             g_variant_dict_insert(&dict, strings[i].name, "s", strings[i].value);
     if (!vmf_migrate_options_add_number(&dict, "parallel", options->parallel, error) ||
+        !vmf_migrate_options_add_number(&dict, "bandwidth", options->bandwidth, error) ||
         !vmf_migrate_options_add_number(&dict, "timeout", options->timeout, error) ||
         !vmf_migrate_options_add_file(&dict, options->xml, error))
         return NULL;

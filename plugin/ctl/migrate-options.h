@@ -19,7 +19,8 @@ typedef struct {
     gboolean persistent;
     gboolean undefine_source;
     char *copy_storage;
-    int timeout; /* s */
+    int bandwidth; /* MiB/s */
+    int timeout;   /* s */
     char *on_timeout;
     char *dname;
     char *xml; /* a file's name */

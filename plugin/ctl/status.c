@@ -37,16 +37,19 @@ vmf_status_print_line(VmfBusMigration *migration)
 {
     g_autofree char *wire = vmf_ctl_format_bytes(vmf_bus_migration_get_bytes_on_wire(migration));
     gboolean out = g_strcmp0(vmf_bus_migration_get_direction(migration), "out") == 0;
+    guint limit = vmf_bus_migration_get_bandwidth(migration);
+    g_autofree char *bound = limit ? g_strdup_printf("%u MiB/s", limit) : g_strdup("-");
     g_autofree char *percent =
         out ? g_strdup_printf("%3d %%", (int)(vmf_bus_migration_get_progress(migration) * 100))
             : g_strdup("-");
     const char *message = "";
 
     g_variant_get_child(vmf_bus_migration_get_error(migration), 1, "&s", &message);
-    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s%s%s\n", vmf_bus_migration_get_id(migration),
-           vmf_bus_migration_get_domain(migration), vmf_bus_migration_get_direction(migration),
-           vmf_bus_migration_get_peer(migration), vmf_bus_migration_get_state(migration), percent,
-           wire, *message ? "  " : "", message);
+    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s  %10s%s%s\n",
+           vmf_bus_migration_get_id(migration), vmf_bus_migration_get_domain(migration),
+           vmf_bus_migration_get_direction(migration), vmf_bus_migration_get_peer(migration),
+           vmf_bus_migration_get_state(migration), percent, wire, bound, *message ? "  " : "",
+           message);
 }
 
 static void
@@ -86,8 +89,8 @@ vmf_ctl_status(int argc, char **argv)
         vmf_status_print_json(migrations);
         return VMF_EXIT_OK;
     }
-    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s\n", "ID", "GUEST", "DIR", "PEER", "STATE",
-           "DONE", "ON WIRE");
+    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s  %10s\n", "ID", "GUEST", "DIR", "PEER",
+           "STATE", "DONE", "ON WIRE", "AT MOST");
     for (guint i = 0; i < migrations->len; i++)
         vmf_status_print_line(migrations->pdata[i]);
     return VMF_EXIT_OK;

@@ -91,6 +91,7 @@ vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
     init.peer = vmf_peer_get_config(request->peer)->name;
     init.encrypted = !request->options->unencrypted;
     init.postcopy = request->options->postcopy;
+    init.bandwidth = request->options->bandwidth;
     migration = vmf_migration_new(&init);
     if (!vmf_daemon_add_migration(request->daemon, migration, &error)) {
         vmf_request_fail(request, error);
@@ -224,48 +225,88 @@ vmf_manager_on_connect(VmfBusManager *skeleton, GDBusMethodInvocation *invocatio
 
 /* ---- the methods of a Migration ---- */
 
-typedef gboolean (*VmfMigrationRequest)(VmfMigration *migration, GError **error);
+/* What is asked of a migration by a method without an answer. */
+typedef struct {
+    VmfMigration *migration;
+    gboolean (*ask)(VmfMigration *migration, GVariant *arguments, GError **error);
+} VmfMigrationRequest;
 
 static void
-vmf_migration_ask(GDBusMethodInvocation *invocation, VmfMigration *migration,
-                  VmfMigrationRequest request)
+vmf_migration_request_free(gpointer data)
 {
-    g_autoptr(GError) error = NULL;
+    VmfMigrationRequest *request = data;
 
-    if (request(migration, &error))
-        g_dbus_method_invocation_return_value(invocation, NULL);
-    else
-        g_dbus_method_invocation_return_gerror(invocation, error);
-    g_object_unref(migration);
+    g_object_unref(request->migration);
+    g_free(request);
 }
 
 static void
-vmf_cancel_authorized(GDBusMethodInvocation *invocation, gpointer data)
+vmf_migration_request_authorized(GDBusMethodInvocation *invocation, gpointer data)
 {
-    vmf_migration_ask(invocation, data, vmf_migration_request_cancel);
+    VmfMigrationRequest *request = data;
+    g_autoptr(GError) error = NULL;
+
+    if (request->ask(request->migration, g_dbus_method_invocation_get_parameters(invocation),
+                     &error))
+        g_dbus_method_invocation_return_value(invocation, NULL);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    vmf_migration_request_free(request);
+}
+
+static gboolean
+vmf_migration_request(GDBusMethodInvocation *invocation, VmfMigration *migration,
+                      gboolean (*ask)(VmfMigration *, GVariant *, GError **))
+{
+    VmfMigrationRequest *request = g_new0(VmfMigrationRequest, 1);
+
+    request->migration = g_object_ref(migration);
+    request->ask = ask;
+    vmf_authority_check(invocation, vmf_migration_request_authorized, request,
+                        vmf_migration_request_free);
+    return TRUE;
+}
+
+static gboolean
+vmf_ask_cancel(VmfMigration *migration, GVariant *arguments, GError **error)
+{
+    return vmf_migration_request_cancel(migration, error);
+}
+
+static gboolean
+vmf_ask_postcopy(VmfMigration *migration, GVariant *arguments, GError **error)
+{
+    return vmf_migration_request_postcopy(migration, error);
+}
+
+static gboolean
+vmf_ask_bandwidth(VmfMigration *migration, GVariant *arguments, GError **error)
+{
+    guint mibs;
+
+    g_variant_get(arguments, "(u)", &mibs);
+    return vmf_migration_request_bandwidth(migration, mibs, error);
 }
 
 static gboolean
 vmf_manager_on_cancel(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
                       VmfMigration *migration)
 {
-    vmf_authority_check(invocation, vmf_cancel_authorized, g_object_ref(migration), g_object_unref);
-    return TRUE;
-}
-
-static void
-vmf_postcopy_authorized(GDBusMethodInvocation *invocation, gpointer data)
-{
-    vmf_migration_ask(invocation, data, vmf_migration_request_postcopy);
+    return vmf_migration_request(invocation, migration, vmf_ask_cancel);
 }
 
 static gboolean
 vmf_manager_on_postcopy(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
                         VmfMigration *migration)
 {
-    vmf_authority_check(invocation, vmf_postcopy_authorized, g_object_ref(migration),
-                        g_object_unref);
-    return TRUE;
+    return vmf_migration_request(invocation, migration, vmf_ask_postcopy);
+}
+
+static gboolean
+vmf_manager_on_bandwidth(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation, guint mibs,
+                         VmfMigration *migration)
+{
+    return vmf_migration_request(invocation, migration, vmf_ask_bandwidth);
 }
 
 void
@@ -277,6 +318,8 @@ vmf_manager_serve_migration(VmfMigration *migration)
     /* The migration holds the skeleton, so this must not hold the migration. */
     g_signal_connect(skeleton, "handle-cancel", G_CALLBACK(vmf_manager_on_cancel), migration);
     g_signal_connect(skeleton, "handle-start-post-copy", G_CALLBACK(vmf_manager_on_postcopy),
+                     migration);
+    g_signal_connect(skeleton, "handle-set-bandwidth", G_CALLBACK(vmf_manager_on_bandwidth),
                      migration);
 }
 

@@ -8,6 +8,8 @@
 /* What is left for switchover and the answers: 1 is for "completed" alone. */
 #define VMF_PROGRESS_BEFORE_END 0.98
 
+#define VMF_MIB ((guint64)1024 * 1024)
+
 #define VMF_RATE_TIME G_USEC_PER_SEC /* that LinkRate is an average over, about */
 
 struct _VmfMigration {
@@ -33,7 +35,7 @@ struct _VmfMigration {
 
 G_DEFINE_FINAL_TYPE(VmfMigration, vmf_migration, G_TYPE_OBJECT)
 
-enum { SIGNAL_CANCEL, SIGNAL_POSTCOPY, SIGNAL_FINISHED, SIGNALS };
+enum { SIGNAL_CANCEL, SIGNAL_POSTCOPY, SIGNAL_BANDWIDTH, SIGNAL_FINISHED, SIGNALS };
 
 static guint vmf_migration_signals[SIGNALS];
 
@@ -147,6 +149,12 @@ vmf_migration_finish(VmfMigration *self, const GError *error)
                                g_object_ref(self), g_object_unref);
 }
 
+static gboolean
+vmf_migration_is_outgoing(VmfMigration *self)
+{
+    return g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
+}
+
 static guint64
 vmf_statistic(GVariant *statistics, const char *name)
 {
@@ -179,7 +187,7 @@ vmf_migration_note_wire(VmfMigration *self, guint64 bytes, gint64 now)
 void
 vmf_migration_note_statistics(VmfMigration *self, GVariant *statistics, gint64 now)
 {
-    gboolean outgoing = g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
+    gboolean outgoing = vmf_migration_is_outgoing(self);
 
     vmf_bus_migration_set_bytes_from_qemu(
         self->bus, vmf_statistic(statistics, outgoing ? "bytes-from-qemu" : "bytes-to-qemu"));
@@ -268,6 +276,31 @@ vmf_migration_request_postcopy(VmfMigration *self, GError **error)
     return TRUE;
 }
 
+gboolean
+vmf_migration_request_bandwidth(VmfMigration *self, guint mibs, GError **error)
+{
+    if (!vmf_migration_check_running(self, error))
+        return FALSE;
+    if (!vmf_migration_is_outgoing(self)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "the bandwidth of migration %s is set on the host that sends it, %s", self->id,
+                    self->peer);
+        return FALSE;
+    }
+    vmf_bus_migration_set_bandwidth(self->bus, mibs);
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_BANDWIDTH], 0);
+    return TRUE;
+}
+
+guint64
+vmf_migration_get_bandwidth(VmfMigration *self)
+{
+    guint mibs = 0;
+
+    g_object_get(self->bus, "bandwidth", &mibs, NULL);
+    return mibs * VMF_MIB;
+}
+
 static void
 vmf_migration_finalize(GObject *object)
 {
@@ -293,6 +326,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
         g_signal_new("cancel", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_POSTCOPY] =
         g_signal_new("postcopy", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_BANDWIDTH] =
+        g_signal_new("bandwidth", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
@@ -318,7 +353,7 @@ vmf_migration_new(const VmfMigrationInit *init)
     self->postcopy = init->postcopy;
     g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
                  init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump", "origin",
-                 "vmferry", "encrypted", init->encrypted, "state",
+                 "vmferry", "encrypted", init->encrypted, "bandwidth", init->bandwidth, "state",
                  vmf_state_names[VMF_STATE_PREPARING], "started", (guint64)g_get_real_time(),
                  "error", g_variant_new("(ss)", "", ""), NULL);
     self->object = vmf_bus_object_skeleton_new(path);

@@ -4,9 +4,9 @@
  *
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
- * (somebody asked for it) and "finished" (a final state, once). State goes preparing -> running ->
- * switching -> [postcopy] -> completed|failed|cancelled, never back; what comes after a final state
- * is ignored.
+ * (somebody asked for it), "bandwidth" (it is another) and "finished" (a final state, once). State
+ * goes preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back;
+ * what comes after a final state is ignored.
  */
 #pragma once
 
@@ -37,6 +37,7 @@ typedef struct {
     gboolean outgoing;
     gboolean encrypted;
     gboolean postcopy; /* may be switched to it */
+    guint bandwidth;   /* MiB/s; 0: no bound */
 } VmfMigrationInit;
 
 VmfMigration *vmf_migration_new(const VmfMigrationInit *init);
@@ -75,3 +76,9 @@ gboolean vmf_migration_request_cancel(VmfMigration *migration, GError **error);
 
 /* Likewise "postcopy". Errors: NO_SUCH_MIGRATION, NOT_SUPPORTED (not asked for at the start). */
 gboolean vmf_migration_request_postcopy(VmfMigration *migration, GError **error);
+
+/* Likewise "bandwidth"; MiB/s, 0: no bound. Errors: NO_SUCH_MIGRATION, NOT_SUPPORTED (incoming). */
+gboolean vmf_migration_request_bandwidth(VmfMigration *migration, guint mibs, GError **error);
+
+/* Bytes per second; 0: no bound. Any thread. */
+guint64 vmf_migration_get_bandwidth(VmfMigration *migration);

@@ -123,6 +123,7 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"persistent", "b", &options->persistent},
         {"undefine-source", "b", &options->undefine_source},
         {"copy-storage", "s", &options->copy_storage},
+        {"bandwidth", "u", &options->bandwidth},
         {"timeout", "u", &options->timeout},
         {"on-timeout", "s", &on_timeout},
         {"dname", "s", &options->dname},

@@ -24,6 +24,7 @@ typedef struct {
     gboolean persistent;
     gboolean undefine_source;
     char *copy_storage; /* "all", "inc" or NULL */
+    guint bandwidth;    /* MiB/s on the wire; 0: no bound */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;
     char *dname;

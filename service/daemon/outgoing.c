@@ -23,7 +23,6 @@ typedef struct {
     VmfPeer *peer;
     VmfOptions *options;
     GCancellable *cancellable; /* for every step but libvirt's */
-    gulong cancel_handler;
     VmfJobWatch *watch;
     VmfPilot *pilot;
 
@@ -121,6 +120,17 @@ vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
     g_mutex_unlock(&self->lock);
     if (task)
         vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_outgoing_abort_thread);
+}
+
+static void
+vmf_outgoing_on_bandwidth(VmfMigration *migration, VmfOutgoing *self)
+{
+    guint64 rate = vmf_migration_get_bandwidth(migration);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    vmf_info(vmf_outgoing_id(self), "bandwidth is %" G_GUINT64_FORMAT " bytes/s now", rate);
+    if (self->pump) /* else it is told when there is one */
+        vmf_pump_set_bandwidth(self->pump, rate);
 }
 
 /* ---- what the pump says (main loop) ---- */
@@ -234,6 +244,7 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
     g_mutex_lock(&self->lock);
     self->pump = pump;
+    vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));
     g_mutex_unlock(&self->lock);
     data = vmf_data_dial(self->remote, self->ticket, self->cancellable, error);
     return data && vmf_pump_attach_link(pump, data, TRUE, self->cancellable, error);
@@ -402,7 +413,7 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
 
     if (self->pump)
         g_signal_handlers_disconnect_by_data(self->pump, self);
-    g_signal_handler_disconnect(self->migration, self->cancel_handler);
+    g_signal_handlers_disconnect_by_data(self->migration, self);
     vmf_job_watch_stop(self->watch);
     vmf_pilot_stop(self->pilot);
     g_task_propagate_boolean(G_TASK(result), &error);
@@ -426,8 +437,8 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
         vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory,
                         vmf_peer_get_config(peer)->name, vmf_migration_get_domain(migration));
     g_mutex_init(&self->lock);
-    self->cancel_handler =
-        g_signal_connect(migration, "cancel", G_CALLBACK(vmf_outgoing_on_cancel), self);
+    g_signal_connect(migration, "cancel", G_CALLBACK(vmf_outgoing_on_cancel), self);
+    g_signal_connect(migration, "bandwidth", G_CALLBACK(vmf_outgoing_on_bandwidth), self);
     vmf_info(vmf_outgoing_id(self), "guest '%s' goes to %s", vmf_migration_get_domain(migration),
              vmf_migration_get_peer(migration));
     self->watch = vmf_job_watch_start(migration, vmf_daemon_get_libvirt(daemon),

@@ -261,6 +261,12 @@ vmf_pump_refuse_channel(VmfPump *self, guint channel, const char *reason)
                                         vmf_pump_channel_done, g_object_ref(self));
 }
 
+void
+vmf_pump_set_bandwidth(VmfPump *self, guint64 rate)
+{
+    vmf_bus_pump_call_set_bandwidth(self->proxy, rate, NULL, NULL, NULL);
+}
+
 static gboolean
 vmf_pump_on_stubborn(gpointer data)
 {

@@ -40,6 +40,9 @@ void vmf_pump_attach_channel(VmfPump *pump, const char *kind, GSocket *socket);
 void vmf_pump_answer_channel(VmfPump *pump, guint channel, GSocket *socket);
 void vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason);
 
+/* Any thread. Bytes per second that it sends at most; 0: no bound. */
+void vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate);
+
 /* Any thread. Ends it; `why` NULL: in good order. "ended" follows: one that does not obey is
  * killed. */
 void vmf_pump_stop(VmfPump *pump, const GError *why);

@@ -88,6 +88,30 @@ test_a_migration_while_it_prepares(void **state)
     cancel(migration);
 }
 
+static gboolean
+bandwidth_is_seven(gpointer migration)
+{
+    return vmf_bus_migration_get_bandwidth(migration) == 7;
+}
+
+static void
+test_bandwidth_is_set_at_any_time(void **state)
+{
+    VmfHost *host = ((Fixture *)*state)->host;
+    g_autoptr(VmfBusMigration) migration = NULL;
+    GError *error = NULL;
+
+    vmf_host_start(host);
+    migration = vmf_host_migrate(host, "running", "silent");
+    assert_int_equal(vmf_bus_migration_get_bandwidth(migration), 0);
+    assert_true(vmf_bus_migration_call_set_bandwidth_sync(migration, 7, NULL, NULL));
+    vmf_wait_until(bandwidth_is_seven, migration, "bandwidth");
+    cancel(migration);
+    vmf_bus_migration_call_set_bandwidth_sync(migration, 8, NULL, &error);
+    vmf_assert_error(error, "NoSuchMigration", "over already");
+    assert_int_equal(vmf_bus_migration_get_bandwidth(migration), 7);
+}
+
 static void
 test_one_migration_of_a_guest_at_a_time(void **state)
 {
@@ -250,6 +274,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_a_migration_while_it_prepares),
+        CASE(test_bandwidth_is_set_at_any_time),
         CASE(test_one_migration_of_a_guest_at_a_time),
         CASE(test_the_limit_of_migrations),
         CASE(test_cancel_while_connecting),
