@@ -24,6 +24,8 @@ static const GDBusErrorEntry vmf_errors[] = {
     {VMF_ERROR_PEER_REFUSED, P "PeerRefused"},
     {VMF_ERROR_PROTOCOL_VERSION, P "ProtocolVersion"},
     {VMF_ERROR_PROTOCOL, P "Protocol"},
+    {VMF_ERROR_FEATURE_MISSING, P "FeatureMissing"},
+    {VMF_ERROR_AGREEMENT_REFUSED, P "AgreementRefused"},
     {VMF_ERROR_TICKET_REFUSED, P "TicketRefused"},
     {VMF_ERROR_LINK_BROKEN, P "LinkBroken"},
     {VMF_ERROR_LIMIT_REACHED, P "LimitReached"},

@@ -33,6 +33,8 @@ typedef enum {
     VMF_ERROR_PEER_REFUSED,        /* the peer's configuration does not let us do this */
     VMF_ERROR_PROTOCOL_VERSION,    /* the two sides share no protocol version */
     VMF_ERROR_PROTOCOL,            /* the other side broke the protocol */
+    VMF_ERROR_FEATURE_MISSING,     /* one side requires what the other does not have or refuses */
+    VMF_ERROR_AGREEMENT_REFUSED,   /* no such agreement, or it is used, expired or another's */
     VMF_ERROR_TICKET_REFUSED,      /* a data connection with an unknown, used or expired ticket */
     VMF_ERROR_LINK_BROKEN,         /* a connection ended before its work did */
     VMF_ERROR_LIMIT_REACHED,       /* a configured or built-in limit */
