@@ -28,11 +28,11 @@ vmf_ctl_socket(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autofree char *path = NULL;
 
-    if (!vmf_ctl_parse(&argc, &argv, entries, "GUEST HOST",
-                       "Prints the socket that carries a guest to a peer, for virsh migrate:\n\n"
-                       "  virsh migrate --live GUEST qemu+ssh://HOST/system \\\n"
-                       "      --migrateuri unix://$(vmferry socket GUEST HOST)",
-                       2, 2))
+    if (!vmf_ctl_parse(
+            &argc, &argv, entries, "GUEST HOST",
+            "Prints the path of the socket that carries a guest to a peer; virsh migrate "
+            "takes unix://PATH as its migration URI.",
+            2, 2))
         return VMF_EXIT_USAGE;
     manager = vmf_ctl_connect();
     if (!manager)

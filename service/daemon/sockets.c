@@ -356,6 +356,8 @@ vmf_sockets_refresh(VmfSockets *self)
 {
     g_autoptr(GTask) task = NULL;
 
+    if (!vmf_daemon_get_config(self->daemon)->sockets)
+        return;
     self->again = self->looking;
     if (self->looking)
         return;
