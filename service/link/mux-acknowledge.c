@@ -71,9 +71,12 @@ vmf_mux_acknowledge_soon(VmfMux *mux, VmfMuxChannel *channel)
 void
 vmf_mux_acknowledge_due(VmfMux *mux)
 {
-    for (guint id = 1; id <= mux->channels->len; id++)
-        if (vmf_mux_channel(mux, id)->ack_due)
-            vmf_mux_acknowledge(mux, vmf_mux_channel(mux, id));
+    for (guint id = 1; id <= mux->channels->len; id++) {
+        VmfMuxChannel *channel = vmf_mux_channel(mux, id);
+
+        if (channel && channel->ack_due)
+            vmf_mux_acknowledge(mux, channel);
+    }
 }
 
 gboolean

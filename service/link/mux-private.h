@@ -30,6 +30,8 @@ typedef struct {
 struct VmfMux {
     VmfSide side;
     VmfChunkPool *pool;
+    VmfPace *pace;
+    gboolean hurry;
     const VmfMuxEvents *events;
     gpointer owner;
 
@@ -43,13 +45,12 @@ struct VmfMux {
     guint64 link_sent, link_arrived; /* DATA bytes that went over this link, and got there */
     guint64 arrived;                 /* and that came */
 
-    GPtrArray *channels; /* of VmfMuxChannel; [id - 1] */
+    GPtrArray *channels; /* of VmfMuxChannel; [id - 1]; NULL where another link has the number */
     guint n_open;
     guint64 kept;        /* bytes, all channels */
     guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
 
     VmfFlow *flow;
-    VmfPace *pace;
     GSource *pace_timer; /* runs when the pace leaves room again */
     gboolean room_grew;
     gboolean ack_waits;   /* the timer is set */
@@ -61,7 +62,7 @@ struct VmfMux {
 
 /* NULL for a number that was not opened. */
 VmfMuxChannel *vmf_mux_channel(const VmfMux *mux, guint id);
-VmfMuxChannel *vmf_mux_add_channel(VmfMux *mux, VmfChannelKind kind);
+VmfMuxChannel *vmf_mux_add_channel(VmfMux *mux, guint id, VmfChannelKind kind);
 
 /* The channel is over; what was kept of it goes. */
 void vmf_mux_close_channel(VmfMux *mux, VmfMuxChannel *channel);

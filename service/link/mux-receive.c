@@ -35,25 +35,25 @@ vmf_mux_on_hello(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GErro
 static gboolean
 vmf_mux_on_open(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError **error)
 {
-    guint expected = mux->channels->len + 1;
+    guint id = frame->header.channel;
     VmfMuxChannel *channel;
     VmfChannelKind kind;
 
     if (mux->side != VMF_SIDE_DESTINATION)
         return REFUSE(error, "an OPEN from the destination; only the source opens channels");
-    if (frame->header.channel != expected)
-        return REFUSE(error, "an OPEN of channel %u; expected %u", frame->header.channel, expected);
+    if (id <= mux->channels->len)
+        return REFUSE(error, "an OPEN of channel %u; expected %u or more", id,
+                      mux->channels->len + 1);
     if (mux->n_open == VMF_CHANNELS_OPEN)
         return REFUSE(error,
                       "an OPEN of channel %u while %u are open, which is all that this side "
                       "can hold",
-                      expected, mux->n_open);
+                      id, mux->n_open);
     if (!vmf_open_decode(frame->payload, frame->header.length, &kind, error))
         return FALSE;
-    channel = vmf_mux_add_channel(mux, kind);
+    channel = vmf_mux_add_channel(mux, id, kind);
     vmf_mux_acknowledge_soon(mux, channel); /* gives it its share of the credit */
-    mux->events->opened(mux->owner, channel->id, kind);
-    return TRUE;
+    return mux->events->opened(mux->owner, id, kind, error);
 }
 
 /* The channel of a DATA or END, which must continue what came before. */

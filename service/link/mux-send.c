@@ -5,33 +5,39 @@
 
 #define SEND_MIN (64 * 1024) /* less is not worth a frame */
 
-guint
-vmf_mux_open(VmfMux *mux, VmfChannelKind kind, GError **error)
+gboolean
+vmf_mux_open(VmfMux *mux, guint id, VmfChannelKind kind, GError **error)
 {
-    VmfFrameHeader header = {.type = VMF_FRAME_OPEN, .length = VMF_OPEN_SIZE};
+    const VmfFrameHeader header = {
+        .type = VMF_FRAME_OPEN, .channel = (uint16_t)id, .length = VMF_OPEN_SIZE};
     uint8_t payload[VMF_OPEN_SIZE];
     VmfMuxChannel *channel;
 
     if (!vmf_mux_is_ready(mux) || mux->bye_sent || mux->bye_received) {
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
                             "there is no data link that a channel could be opened on");
-        return 0;
+        return FALSE;
     }
-    if (mux->n_open >= MIN(mux->peer.channels, VMF_CHANNELS_OPEN) ||
-        mux->channels->len == VMF_CHANNELS_TOTAL) {
+    g_return_val_if_fail(id > mux->channels->len, FALSE);
+    if (mux->n_open >= MIN(mux->peer.channels, VMF_CHANNELS_OPEN) || id > VMF_CHANNELS_TOTAL) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
                     "%u channels are open and %u have been: no more can be carried by one "
                     "migration; use fewer parallel connections",
-                    mux->n_open, mux->channels->len);
-        return 0;
+                    mux->n_open, id - 1);
+        return FALSE;
     }
-    channel = vmf_mux_add_channel(mux, kind);
-    header.channel = (uint16_t)channel->id;
+    channel = vmf_mux_add_channel(mux, id, kind);
     vmf_open_encode(kind, payload);
     /* urgent, or the first ACK of the channel would get there before it */
     vmf_mux_send_small(mux, &header, payload, TRUE);
     vmf_mux_acknowledge_soon(mux, channel); /* its share of the credit for the way back */
-    return channel->id;
+    return TRUE;
+}
+
+static gsize
+vmf_mux_pace_room(const VmfMux *mux, gint64 now)
+{
+    return mux->hurry ? G_MAXSIZE : vmf_pace_room(mux->pace, now);
 }
 
 /* The pace has left no room; it will. */
@@ -59,7 +65,7 @@ vmf_mux_pace_changed(VmfMux *mux)
 
     if (!vmf_mux_is_ready(mux))
         return;
-    if (vmf_pace_room(mux->pace, now) == 0)
+    if (vmf_mux_pace_room(mux, now) == 0)
         vmf_mux_wait_for_pace(mux, now);
     else
         mux->events->room(mux->owner);
@@ -85,7 +91,7 @@ vmf_mux_room(const VmfMux *mux, guint id)
     waits = channel->sent - channel->acknowledged;
     if (waits + MIN(limit / 4, SEND_MIN) > limit)
         return 0;
-    return MIN(MIN(vmf_flow_room(mux->flow), vmf_pace_room(mux->pace, g_get_monotonic_time())),
+    return MIN(MIN(vmf_flow_room(mux->flow), vmf_mux_pace_room(mux, g_get_monotonic_time())),
                MIN(limit - waits, channel->credit - channel->sent));
 }
 
@@ -115,7 +121,7 @@ vmf_mux_send(VmfMux *mux, guint id, VmfSlice bytes)
     vmf_slice_queue_push(&channel->kept, frame);
     vmf_pace_spend(mux->pace, frame.length, now);
     vmf_wire_send(mux->wire, frame);
-    if (vmf_pace_room(mux->pace, now) == 0)
+    if (vmf_mux_pace_room(mux, now) == 0)
         vmf_mux_wait_for_pace(mux, now);
 }
 

@@ -22,22 +22,25 @@ vmf_mux_channel_free(gpointer data)
 {
     VmfMuxChannel *channel = data;
 
+    if (!channel)
+        return;
     vmf_slice_queue_clear(&channel->kept);
     g_free(channel);
 }
 
 VmfMuxChannel *
-vmf_mux_add_channel(VmfMux *mux, VmfChannelKind kind)
+vmf_mux_add_channel(VmfMux *mux, guint id, VmfChannelKind kind)
 {
     VmfMuxChannel *channel = g_new0(VmfMuxChannel, 1);
 
-    channel->id = mux->channels->len + 1;
+    channel->id = id;
     channel->kind = kind;
     channel->credit = mux->peer.credit;
     channel->granted = VMF_CREDIT_INITIAL;
     mux->outstanding += channel->granted;
     mux->n_open++;
-    g_ptr_array_add(mux->channels, channel);
+    g_ptr_array_set_size(mux->channels, (gint)id);
+    mux->channels->pdata[id - 1] = channel;
     return channel;
 }
 
@@ -224,14 +227,14 @@ vmf_mux_timer(VmfMux *mux, GSourceFunc func)
 }
 
 VmfMux *
-vmf_mux_new(VmfSide side, VmfChunkPool *pool, VmfPace *pace, const VmfMuxEvents *events,
-            gpointer owner)
+vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner)
 {
     VmfMux *mux = g_new0(VmfMux, 1);
 
-    mux->side = side;
-    mux->pool = pool;
-    mux->pace = pace;
+    mux->side = setup->side;
+    mux->pool = setup->pool;
+    mux->pace = setup->pace;
+    mux->hurry = setup->hurry;
     mux->events = events;
     mux->owner = owner;
     mux->channels = g_ptr_array_new_with_free_func(vmf_mux_channel_free);
@@ -279,6 +282,7 @@ void
 vmf_mux_get_figures(const VmfMux *mux, VmfMuxFigures *ret)
 {
     *ret = (VmfMuxFigures){
+        .links = mux->wire ? 1 : 0,
         .wire_out = mux->past_out + (mux->wire ? vmf_wire_bytes_out(mux->wire) : 0),
         .wire_in = mux->past_in + (mux->wire ? vmf_wire_bytes_in(mux->wire) : 0),
         .rate = vmf_flow_rate(mux->flow),

@@ -34,8 +34,8 @@ typedef struct VmfMux VmfMux;
 typedef struct {
     /* Both sides have proved the secret and said HELLO. */
     void (*ready)(gpointer owner);
-    /* Destination: the source opened a channel. */
-    void (*opened)(gpointer owner, guint channel, VmfChannelKind kind);
+    /* Destination: the source opened a channel. FALSE and VMF_ERROR_PROTOCOL refuse the link. */
+    gboolean (*opened)(gpointer owner, guint channel, VmfChannelKind kind, GError **error);
     /* Bytes of a channel, in order; keep with vmf_slice_keep(). */
     void (*data)(gpointer owner, guint channel, const VmfSlice *bytes);
     /* After the last byte: the other end is at its end of file. */
@@ -55,9 +55,15 @@ typedef struct {
     void (*closed)(gpointer owner);
 } VmfMuxEvents;
 
-/* The pace bounds what all that share it send together; the caller's, and lives longer. */
-VmfMux *vmf_mux_new(VmfSide side, VmfChunkPool *pool, VmfPace *pace, const VmfMuxEvents *events,
-                    gpointer owner);
+typedef struct {
+    VmfSide side;
+    VmfChunkPool *pool;
+    VmfPace *pace;  /* what all that share it send together is bounded by it */
+    gboolean hurry; /* what goes over this link counts, but does not wait */
+} VmfMuxSetup;
+
+/* Pool and pace are the caller's, and live longer. */
+VmfMux *vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner);
 void vmf_mux_free(VmfMux *mux);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfMux, vmf_mux_free)
 
@@ -70,9 +76,12 @@ void vmf_mux_detach(VmfMux *mux);
 gboolean vmf_mux_is_attached(const VmfMux *mux);
 gboolean vmf_mux_is_ready(const VmfMux *mux);
 
-/* Source: a new channel; 0 and VMF_ERROR_LIMIT_REACHED or VMF_ERROR_LINK_BROKEN if it may not be.
+/*
+ * Source: a new channel. `id` is above those of all that were opened here before, but need not be
+ * the next: a migration's links share the numbers. Fails with VMF_ERROR_LIMIT_REACHED or
+ * VMF_ERROR_LINK_BROKEN.
  */
-guint vmf_mux_open(VmfMux *mux, VmfChannelKind kind, GError **error);
+gboolean vmf_mux_open(VmfMux *mux, guint id, VmfChannelKind kind, GError **error);
 
 /* Bytes that may be brought now. */
 gsize vmf_mux_room(const VmfMux *mux, guint channel);
@@ -102,6 +111,7 @@ void vmf_mux_end_delivered(VmfMux *mux, guint channel);
 void vmf_mux_bye(VmfMux *mux, const GError *error);
 
 typedef struct {
+    guint links;               /* 1 if attached */
     guint64 wire_out, wire_in; /* bytes */
     guint64 rate;              /* bytes/s */
     gint64 rtt;                /* µs */

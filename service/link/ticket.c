@@ -83,12 +83,24 @@ vmf_ticket_book_tidy(VmfTicketBook *book, gint64 now)
     }
 }
 
-const VmfTicket *
-vmf_ticket_book_issue(VmfTicketBook *book, const char *migration, gint64 now, gint64 lifetime,
-                      GError **error)
+static gboolean
+vmf_ticket_is_same(gpointer key, gpointer value, gpointer data)
 {
+    const VmfTicketEntry *entry = value;
+    const VmfTicket *same = data;
+
+    return entry->ticket.link == same->link &&
+           g_str_equal(entry->ticket.migration, same->migration);
+}
+
+const VmfTicket *
+vmf_ticket_book_issue(VmfTicketBook *book, const char *migration, guint link, gint64 now,
+                      gint64 lifetime, GError **error)
+{
+    const VmfTicket same = {.migration = (char *)migration, .link = link};
     VmfTicketEntry *entry;
 
+    g_hash_table_foreach_remove(book->entries, vmf_ticket_is_same, (gpointer)&same);
     vmf_ticket_book_tidy(book, now);
     if (g_hash_table_size(book->entries) >= VMF_TICKETS_MAX) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
@@ -105,6 +117,7 @@ vmf_ticket_book_issue(VmfTicketBook *book, const char *migration, gint64 now, gi
         return NULL;
     }
     entry->ticket.migration = g_strdup(migration);
+    entry->ticket.link = link;
     entry->ticket.expires = now + lifetime;
     g_hash_table_insert(book->entries, entry->ticket.id, entry);
     return &entry->ticket;

@@ -22,6 +22,7 @@ typedef struct {
     uint8_t id[VMF_TICKET_ID_SIZE];
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     char *migration; /* the migration's id */
+    guint link;      /* which of its data links */
     gint64 expires;  /* monotonic, µs */
 } VmfTicket;
 
@@ -31,9 +32,12 @@ VmfTicketBook *vmf_ticket_book_new(void);
 void vmf_ticket_book_free(VmfTicketBook *book);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfTicketBook, vmf_ticket_book_free)
 
-/* The ticket belongs to the book. Fails with VMF_ERROR_LIMIT_REACHED. */
-const VmfTicket *vmf_ticket_book_issue(VmfTicketBook *book, const char *migration, gint64 now,
-                                       gint64 lifetime, GError **error);
+/*
+ * One for the data link of that number; an earlier one for the same link goes. The ticket belongs
+ * to the book. Fails with VMF_ERROR_LIMIT_REACHED.
+ */
+const VmfTicket *vmf_ticket_book_issue(VmfTicketBook *book, const char *migration, guint link,
+                                       gint64 now, gint64 lifetime, GError **error);
 
 /* Fails with VMF_ERROR_TICKET_REFUSED: unknown, spent, or expired, and the message says which. */
 const VmfTicket *vmf_ticket_book_find(VmfTicketBook *book, const uint8_t id[VMF_TICKET_ID_SIZE],

@@ -162,25 +162,37 @@ vmf_pump_bus_linked(gpointer data, const GError *error)
 
 static gboolean
 vmf_pump_bus_attach_link(VmfBusPump *object, GDBusMethodInvocation *call, GUnixFDList *fds,
-                         GVariant *handle, gboolean initiator, VmfPumpBus *bus)
+                         GVariant *handle, gboolean initiator, guint number, GVariant *secret,
+                         VmfPumpBus *bus)
 {
     GError *error = NULL;
-    int fd = vmf_pump_bus_take_fd(fds, handle, &error);
+    gsize length = 0;
+    VmfPumpAttach attach = {.fd = vmf_pump_bus_take_fd(fds, handle, &error),
+                            .initiator = initiator,
+                            .number = number,
+                            .secret = g_variant_get_fixed_array(secret, &length, 1)};
 
-    if (fd >= 0)
-        vmf_pump_attach_link(bus->pump, fd, initiator, vmf_pump_bus_linked, call);
-    else
+    if (attach.fd >= 0 && length != 0 && length != VMF_TICKET_SECRET_SIZE) {
+        close(attach.fd);
+        error = g_error_new(VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                            "a link's secret has %d bytes, or none", VMF_TICKET_SECRET_SIZE);
+    }
+    if (length == 0)
+        attach.secret = NULL;
+    if (error)
         g_dbus_method_invocation_take_error(call, error);
+    else
+        vmf_pump_attach_link(bus->pump, &attach, vmf_pump_bus_linked, call);
     return TRUE;
 }
 
 static gboolean
 vmf_pump_bus_attach_channel(VmfBusPump *object, GDBusMethodInvocation *call, GUnixFDList *fds,
-                            const char *kind, GVariant *handle, VmfPumpBus *bus)
+                            const char *kind, GVariant *handle, guint link, VmfPumpBus *bus)
 {
     GError *error = NULL;
     int fd = vmf_pump_bus_take_fd(fds, handle, &error);
-    guint channel = fd >= 0 ? vmf_pump_attach_channel(bus->pump, kind, fd, &error) : 0;
+    guint channel = fd >= 0 ? vmf_pump_attach_channel(bus->pump, kind, link, fd, &error) : 0;
 
     if (channel > 0)
         vmf_bus_pump_complete_attach_channel(object, call, NULL, channel);

@@ -15,6 +15,15 @@ vmf_pump_channel(const VmfPump *pump, guint id)
     return id >= 1 && id <= pump->channels->len ? pump->channels->pdata[id - 1] : NULL;
 }
 
+void
+vmf_pump_each_channel(VmfPump *pump, void (*func)(VmfChannel *channel, const GError *error),
+                      const GError *error)
+{
+    for (guint id = 1; id <= pump->channels->len; id++)
+        if (vmf_pump_channel(pump, id))
+            func(vmf_pump_channel(pump, id), error);
+}
+
 static gboolean
 vmf_pump_tell_figures(gpointer data)
 {
@@ -56,14 +65,16 @@ static const VmfChannelEvents vmf_pump_channel_events = {
 };
 
 VmfChannel *
-vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind)
+vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind, VmfMux *mux)
 {
     const VmfChannelSetup setup = {
-        .id = id, .kind = kind, .side = pump->side, .mux = pump->mux, .pool = pump->pool};
+        .id = id, .kind = kind, .side = pump->side, .mux = mux, .pool = pump->pool};
     VmfChannel *channel = vmf_channel_new(&setup, &vmf_pump_channel_events, pump);
 
     pump->carries_qemu |= kind == VMF_CHANNEL_QEMU;
-    g_ptr_array_add(pump->channels, channel);
+    g_ptr_array_set_size(pump->channels, (gint)MAX(pump->channels->len, id));
+    pump->channels->pdata[id - 1] = channel;
+    pump->n_channels++;
     vmf_pump_watch_absence(pump);
     return channel;
 }
@@ -85,22 +96,27 @@ vmf_pump_check_socket(int fd, GError **error)
 }
 
 guint
-vmf_pump_attach_channel(VmfPump *pump, const char *kind_name, int fd, GError **error)
+vmf_pump_attach_channel(VmfPump *pump, const char *kind_name, guint link, int fd, GError **error)
 {
     VmfChannelKind kind = vmf_channel_kind_from_name(kind_name);
-    guint id = 0;
+    VmfMux *mux = link < VMF_PUMP_LINKS && pump->links[link] ? pump->links[link]->mux : NULL;
+    guint id = pump->channels->len + 1;
+    gboolean opened = FALSE;
 
     if (pump->side != VMF_SIDE_SOURCE || !kind)
         g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                     "a channel of kind \"%s\" cannot be attached at this side: expected \"qemu\", "
                     "\"nbd\" or \"libvirt\" at the source",
                     kind_name);
+    else if (!mux)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_LINK_BROKEN, "there is no data link %u", link);
     else if (vmf_pump_check_socket(fd, error))
-        id = vmf_mux_open(pump->mux, kind, error);
-    if (id == 0)
+        opened = vmf_mux_open(mux, id, kind, error);
+    if (!opened) {
         close(fd);
-    else
-        vmf_channel_attach(vmf_pump_add_channel(pump, id, kind), fd);
+        return 0;
+    }
+    vmf_channel_attach(vmf_pump_add_channel(pump, id, kind, mux), fd);
     return id;
 }
 

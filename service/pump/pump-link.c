@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A pump's link: how it is attached, and what comes of it. */
+/* A pump's links: how one is attached, and what comes of it. */
 #include <unistd.h>
 
 #include "base/error.h"
@@ -7,130 +7,188 @@
 #include "pump/pump-private.h"
 
 static void
-vmf_pump_answer_link(VmfPump *pump, const GError *error)
+vmf_pump_answer_link(VmfPumpLink *link, const GError *error)
 {
-    VmfPumpLinked linked = g_steal_pointer(&pump->linked);
+    VmfPumpLinked linked = g_steal_pointer(&link->linked);
 
-    vmf_timer_clear(&pump->deadline);
-    linked(pump->linked_data, error);
+    vmf_timer_clear(&link->deadline);
+    linked(link->linked_data, error);
 }
 
 void
-vmf_pump_link_failed(VmfPump *pump, const GError *error)
+vmf_pump_link_failed(VmfPumpLink *link, const GError *error)
 {
-    vmf_mux_detach(pump->mux);
-    vmf_pump_answer_link(pump, error);
+    vmf_mux_detach(link->mux);
+    vmf_pump_answer_link(link, error);
 }
 
 static gboolean
 vmf_pump_link_timed_out(gpointer data)
 {
-    VmfPump *pump = data;
+    VmfPumpLink *link = data;
     g_autoptr(GError) error =
         g_error_new(VMF_ERROR, VMF_ERROR_TIMED_OUT,
                     "the other pump did not finish the handshake within %d s", VMF_PUMP_LINK_WAIT);
 
-    vmf_pump_link_failed(pump, error);
+    vmf_pump_link_failed(link, error);
     return G_SOURCE_REMOVE;
 }
 
 static void
 vmf_pump_on_ready(gpointer owner)
 {
-    VmfPump *pump = owner;
+    VmfPumpLink *link = owner;
 
-    vmf_pump_set_state(pump, VMF_PUMP_LINKED);
-    vmf_pump_answer_link(pump, NULL);
+    if (link->number == 0)
+        vmf_pump_set_state(link->pump, VMF_PUMP_LINKED);
+    vmf_pump_answer_link(link, NULL);
 }
 
+/*
+ * The daemon hears of channels in order of their numbers: with several links, one may overtake the
+ * one that QEMU expects before it.
+ */
 static void
-vmf_pump_on_opened(gpointer owner, guint id, VmfChannelKind kind)
+vmf_pump_tell_wanted(VmfPump *pump)
 {
-    VmfPump *pump = owner;
+    const VmfChannel *channel;
 
-    (void)vmf_pump_add_channel(pump, id, kind);
-    pump->events->changed(pump->owner);
-    pump->events->wanted(pump->owner, id, kind);
+    while ((channel = vmf_pump_channel(pump, pump->n_wanted + 1))) {
+        pump->n_wanted++;
+        pump->events->changed(pump->owner);
+        pump->events->wanted(pump->owner, pump->n_wanted, vmf_channel_kind(channel));
+    }
+}
+
+static gboolean
+vmf_pump_on_opened(gpointer owner, guint id, VmfChannelKind kind, GError **error)
+{
+    VmfPumpLink *link = owner;
+
+    if (vmf_pump_channel(link->pump, id)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "an OPEN of channel %u, which another link has", id);
+        return FALSE;
+    }
+    (void)vmf_pump_add_channel(link->pump, id, kind, link->mux);
+    vmf_pump_tell_wanted(link->pump);
+    return TRUE;
+}
+
+/* The mux has judged the number. */
+static VmfChannel *
+vmf_pump_link_channel(gpointer owner, guint id)
+{
+    return vmf_pump_channel(((VmfPumpLink *)owner)->pump, id);
 }
 
 static void
 vmf_pump_on_data(gpointer owner, guint id, const VmfSlice *bytes)
 {
-    vmf_channel_data(vmf_pump_channel(owner, id), bytes);
+    vmf_channel_data(vmf_pump_link_channel(owner, id), bytes);
 }
 
 static void
 vmf_pump_on_end(gpointer owner, guint id)
 {
-    vmf_channel_end(vmf_pump_channel(owner, id));
+    vmf_channel_end(vmf_pump_link_channel(owner, id));
 }
 
 static void
 vmf_pump_on_end_acknowledged(gpointer owner, guint id)
 {
-    vmf_channel_end_acknowledged(vmf_pump_channel(owner, id));
+    vmf_channel_end_acknowledged(vmf_pump_link_channel(owner, id));
 }
 
 static void
 vmf_pump_on_reset(gpointer owner, guint id, const GError *error)
 {
-    vmf_channel_lost(vmf_pump_channel(owner, id), error);
+    vmf_channel_lost(vmf_pump_link_channel(owner, id), error);
 }
 
 /* Each time another channel is asked first: who is asked first may take all the room. */
 static void
 vmf_pump_on_room(gpointer owner)
 {
-    VmfPump *pump = owner;
+    VmfPump *pump = ((VmfPumpLink *)owner)->pump;
     guint n = pump->channels->len;
 
     if (n == 0)
         return;
     pump->next_turn = (pump->next_turn + 1) % n;
-    for (guint i = 0; i < n; i++)
-        vmf_channel_room(vmf_pump_channel(pump, (pump->next_turn + i) % n + 1));
+    for (guint i = 0; i < n; i++) {
+        VmfChannel *channel = vmf_pump_channel(pump, (pump->next_turn + i) % n + 1);
+
+        if (channel)
+            vmf_channel_room(channel);
+    }
+}
+
+/* While leaving: over when nothing more is to come from any link. */
+static void
+vmf_pump_settle(VmfPumpLink *link)
+{
+    VmfPump *pump = link->pump;
+
+    link->settled = TRUE;
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        if (pump->links[i] && vmf_mux_is_attached(pump->links[i]->mux) && !pump->links[i]->settled)
+            return;
+    vmf_pump_end_soon(pump);
+}
+
+/* The source says so over all its links; who answers one has ended them all. */
+static void
+vmf_pump_check_bye(VmfPump *pump)
+{
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        if (pump->links[i] && vmf_mux_is_attached(pump->links[i]->mux) && !pump->links[i]->bye)
+            return;
+    vmf_pump_leave(pump);
 }
 
 static void
 vmf_pump_on_bye(gpointer owner, const GError *error)
 {
-    VmfPump *pump = owner;
+    VmfPumpLink *link = owner;
+    VmfPump *pump = link->pump;
     g_autoptr(GError) stopped = vmf_pump_stopped();
 
-    if (pump->linked) {
-        vmf_pump_link_failed(pump, error ? error : stopped);
+    if (link->linked) {
+        vmf_pump_link_failed(link, error ? error : stopped);
     } else if (pump->leaving) {
-        vmf_pump_end_soon(pump);
+        vmf_pump_settle(link);
     } else if (error) {
         vmf_pump_fail(pump, error);
         if (!pump->leaving)
-            vmf_mux_detach(pump->mux);
+            vmf_mux_detach(link->mux);
     } else {
-        vmf_pump_leave(pump);
+        link->bye = TRUE;
+        vmf_pump_check_bye(pump);
     }
 }
 
 static void
 vmf_pump_on_broken(gpointer owner, const GError *error)
 {
-    VmfPump *pump = owner;
+    VmfPumpLink *link = owner;
 
-    if (pump->linked)
-        vmf_pump_link_failed(pump, error);
+    if (link->linked)
+        vmf_pump_link_failed(link, error);
     else
-        vmf_pump_fail(pump, error);
+        vmf_pump_fail(link->pump, error);
 }
 
 static void
 vmf_pump_on_closed(gpointer owner)
 {
-    VmfPump *pump = owner;
+    VmfPumpLink *link = owner;
 
-    if (pump->leaving)
-        vmf_pump_end_soon(pump);
+    if (link->pump->leaving)
+        vmf_pump_settle(link);
 }
 
-const VmfMuxEvents vmf_pump_mux_events = {
+static const VmfMuxEvents vmf_pump_mux_events = {
     .ready = vmf_pump_on_ready,
     .opened = vmf_pump_on_opened,
     .data = vmf_pump_on_data,
@@ -143,24 +201,83 @@ const VmfMuxEvents vmf_pump_mux_events = {
     .closed = vmf_pump_on_closed,
 };
 
-void
-vmf_pump_attach_link(VmfPump *pump, int fd, gboolean initiator, VmfPumpLinked linked, gpointer data)
+VmfPumpLink *
+vmf_pump_link_new(VmfPump *pump, guint number)
 {
-    const VmfWireSetup setup = {
-        .fd = fd, .initiator = initiator, .encrypt = pump->encrypt, .secret = pump->secret};
-    g_autoptr(GError) error = NULL;
+    const VmfMuxSetup setup = {
+        .side = pump->side, .pool = pump->pool, .pace = &pump->pace, .hurry = number > 0};
+    VmfPumpLink *link = g_new0(VmfPumpLink, 1);
 
-    if (pump->state != VMF_PUMP_STARTED || pump->linked) {
-        close(fd);
-        error = g_error_new(VMF_ERROR, VMF_ERROR_FAILED,
-                            "a data link cannot be attached to a pump that is %s%s",
-                            vmf_pump_state_name(pump), pump->linked ? " and linking" : "");
-    } else if (!vmf_pump_check_socket(fd, &error)) {
-        close(fd);
-    } else if (vmf_mux_attach(pump->mux, &setup, &error)) {
-        pump->linked = linked;
-        pump->linked_data = data;
-        vmf_pump_set_deadline(pump, VMF_PUMP_LINK_WAIT, vmf_pump_link_timed_out);
+    link->pump = pump;
+    link->number = number;
+    link->mux = vmf_mux_new(&setup, &vmf_pump_mux_events, link);
+    return link;
+}
+
+void
+vmf_pump_link_free(VmfPumpLink *link)
+{
+    vmf_timer_clear(&link->deadline);
+    vmf_mux_free(link->mux);
+    g_free(link);
+}
+
+void
+vmf_pump_get_figures(const VmfPump *pump, VmfMuxFigures *ret)
+{
+    *ret = (VmfMuxFigures){0};
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++) {
+        VmfMuxFigures one;
+
+        if (!pump->links[i])
+            continue;
+        vmf_mux_get_figures(pump->links[i]->mux, &one);
+        ret->links += one.links;
+        ret->wire_out += one.wire_out;
+        ret->wire_in += one.wire_in;
+        ret->rate += one.rate;
+        ret->rtt = i == 0 ? one.rtt : ret->rtt;
+        ret->in_flight += one.in_flight;
+        ret->limit += one.limit;
+    }
+}
+
+/* The link to attach to, made if it is new; NULL with the error if it cannot be now. */
+static VmfPumpLink *
+vmf_pump_find_link(VmfPump *pump, guint number, GError **error)
+{
+    VmfPumpState state = number == 0 ? VMF_PUMP_STARTED : VMF_PUMP_LINKED;
+    VmfPumpLink *link = number < VMF_PUMP_LINKS ? pump->links[number] : NULL;
+
+    if (pump->state != state || number >= VMF_PUMP_LINKS ||
+        (link && (link->linked || vmf_mux_is_attached(link->mux)))) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED,
+                    "data link %u cannot be attached to a pump that is %s%s", number,
+                    vmf_pump_state_name(pump), link && link->linked ? " and linking" : "");
+        return NULL;
+    }
+    if (!link)
+        link = pump->links[number] = vmf_pump_link_new(pump, number);
+    return link;
+}
+
+void
+vmf_pump_attach_link(VmfPump *pump, const VmfPumpAttach *attach, VmfPumpLinked linked,
+                     gpointer data)
+{
+    const VmfWireSetup setup = {.fd = attach->fd,
+                                .initiator = attach->initiator,
+                                .encrypt = pump->encrypt,
+                                .secret = attach->secret ? attach->secret : pump->secret};
+    g_autoptr(GError) error = NULL;
+    VmfPumpLink *link = vmf_pump_find_link(pump, attach->number, &error);
+
+    if (!link || !vmf_pump_check_socket(attach->fd, &error)) {
+        close(attach->fd);
+    } else if (vmf_mux_attach(link->mux, &setup, &error)) {
+        link->linked = linked;
+        link->linked_data = data;
+        link->deadline = vmf_timer_new(VMF_PUMP_LINK_WAIT * 1000, vmf_pump_link_timed_out, link);
         return;
     }
     linked(data, error);

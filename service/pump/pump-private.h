@@ -9,6 +9,20 @@
 #include "pump/pump.h"
 #include "pump/statistics.h"
 
+/* A data link, or the place of one that was given up. */
+typedef struct {
+    VmfPump *pump;
+    guint number;
+    VmfMux *mux;
+
+    VmfPumpLinked linked; /* while it is being attached */
+    gpointer linked_data;
+    GSource *deadline; /* for proof and HELLO */
+
+    gboolean bye;     /* the other side says that all is delivered */
+    gboolean settled; /* while leaving: nothing more is to come from there */
+} VmfPumpLink;
+
 struct VmfPump {
     const VmfPumpEvents *events;
     gpointer owner;
@@ -20,20 +34,18 @@ struct VmfPump {
 
     VmfChunkPool *pool;
     VmfPace pace;
-    VmfMux *mux;         /* from Start on */
-    GPtrArray *channels; /* of VmfChannel; [id - 1] */
-    guint n_over;
+    VmfPumpLink *links[VMF_PUMP_LINKS]; /* 0 from Start on; the others from their first use on */
+    GPtrArray *channels;                /* of VmfChannel; [id - 1]; NULL: not opened yet */
+    guint n_channels, n_over;
+    guint n_wanted;        /* up to this number, the daemon was told of them */
     gboolean carries_qemu; /* one of them is, or was, a stream of QEMU's */
     guint next_turn;       /* the channel that is offered room first */
     VmfStatistics statistics;
 
-    VmfPumpLinked linked; /* while a link is being attached */
-    gpointer linked_data;
-
     GError *error;     /* the first failure */
     gboolean leaving;  /* BYE is said, or needs not be */
     gboolean attended; /* by a daemon */
-    GSource *deadline; /* for the link, then for the other side's goodbye */
+    GSource *deadline; /* for the other side's goodbye */
     GSource *absence;  /* of a daemon */
     GSource *figures;  /* while bytes move */
     gint64 told;       /* of the last byte that the figures told of; monotonic µs */
@@ -41,9 +53,6 @@ struct VmfPump {
 
 /* pump.c */
 void vmf_pump_set_state(VmfPump *pump, VmfPumpState state);
-
-/* The time in which the link, or the other side's goodbye, must come. */
-void vmf_pump_set_deadline(VmfPump *pump, guint seconds, GSourceFunc func);
 
 /* What an orderly end means for those who are in the middle of something. */
 GError *vmf_pump_stopped(void);
@@ -71,13 +80,21 @@ void vmf_pump_watch_absence(VmfPump *pump);
 
 /* pump-channels.c: NULL for a number that was not opened. */
 VmfChannel *vmf_pump_channel(const VmfPump *pump, guint id);
-VmfChannel *vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind);
+VmfChannel *vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind, VmfMux *mux);
+
+/* Calls `func` for every channel that was opened. */
+void vmf_pump_each_channel(VmfPump *pump, void (*func)(VmfChannel *channel, const GError *error),
+                           const GError *error);
 
 /* FALSE and VMF_ERROR_INVALID_ARGUMENT if it is not a connected stream socket. */
 gboolean vmf_pump_check_socket(int fd, GError **error);
 
 /* pump-link.c */
-extern const VmfMuxEvents vmf_pump_mux_events;
+VmfPumpLink *vmf_pump_link_new(VmfPump *pump, guint number);
+void vmf_pump_link_free(VmfPumpLink *link);
 
 /* The link that is being attached came to nothing; another may be tried. */
-void vmf_pump_link_failed(VmfPump *pump, const GError *error);
+void vmf_pump_link_failed(VmfPumpLink *link, const GError *error);
+
+/* All that is attached to a link, together. */
+void vmf_pump_get_figures(const VmfPump *pump, VmfMuxFigures *ret);

@@ -14,13 +14,6 @@ vmf_pump_stopped(void)
 }
 
 void
-vmf_pump_set_deadline(VmfPump *pump, guint seconds, GSourceFunc func)
-{
-    vmf_timer_clear(&pump->deadline);
-    pump->deadline = vmf_timer_new(seconds * 1000, func, pump);
-}
-
-void
 vmf_pump_set_state(VmfPump *pump, VmfPumpState state)
 {
     if (pump->state == state)
@@ -43,12 +36,15 @@ vmf_pump_end(gpointer data)
 {
     VmfPump *pump = data;
     g_autofree char *summary = NULL;
+    VmfMuxFigures figures;
 
     vmf_timer_clear(&pump->deadline);
     vmf_timer_clear(&pump->figures);
-    if (pump->mux)
-        vmf_mux_detach(pump->mux);
-    summary = vmf_statistics_summary(&pump->statistics, pump->mux);
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        if (pump->links[i])
+            vmf_mux_detach(pump->links[i]->mux);
+    vmf_pump_get_figures(pump, &figures);
+    summary = vmf_statistics_summary(&pump->statistics, &figures);
     vmf_info(vmf_pump_log_id(pump), "%s; %s",
              pump->error ? "ended with a failure" : "all is delivered", summary);
     vmf_pump_set_state(pump, VMF_PUMP_ENDED);
@@ -66,23 +62,35 @@ vmf_pump_end_soon(VmfPump *pump)
 void
 vmf_pump_leave(VmfPump *pump)
 {
+    g_autoptr(GError) stopped = vmf_pump_stopped();
+    gboolean attached = FALSE;
+
     if (pump->leaving)
         return;
     pump->leaving = TRUE;
     vmf_pump_set_state(pump, VMF_PUMP_STOPPING);
-    if (!pump->mux || !vmf_mux_is_attached(pump->mux)) {
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++) {
+        VmfPumpLink *link = pump->links[i];
+
+        if (link && link->linked)
+            vmf_pump_link_failed(link, pump->error ? pump->error : stopped);
+        if (!link || !vmf_mux_is_attached(link->mux))
+            continue;
+        attached = TRUE;
+        vmf_mux_bye(link->mux, pump->error);
+    }
+    if (!attached) {
         vmf_pump_end_soon(pump);
         return;
     }
-    vmf_mux_bye(pump->mux, pump->error);
-    vmf_pump_set_deadline(pump, pump->error ? VMF_PUMP_LEAVE_WAIT : VMF_PUMP_BYE_WAIT,
-                          vmf_pump_end);
+    pump->deadline = vmf_timer_new((pump->error ? VMF_PUMP_LEAVE_WAIT : VMF_PUMP_BYE_WAIT) * 1000,
+                                   vmf_pump_end, pump);
 }
 
 gboolean
 vmf_pump_is_idle(const VmfPump *pump)
 {
-    return pump->n_over == pump->channels->len;
+    return pump->n_over == pump->n_channels;
 }
 
 void
@@ -103,8 +111,7 @@ void
 vmf_pump_fail(VmfPump *pump, const GError *error)
 {
     vmf_pump_note(pump, error);
-    for (guint id = 1; id <= pump->channels->len; id++)
-        vmf_channel_lost(vmf_pump_channel(pump, id), error);
+    vmf_pump_each_channel(pump, vmf_channel_lost, error);
     if (vmf_pump_is_idle(pump))
         vmf_pump_leave(pump);
     else
@@ -116,12 +123,9 @@ vmf_pump_stop(VmfPump *pump, const GError *error)
 {
     g_autoptr(GError) why = error ? g_error_copy(error) : vmf_pump_stopped();
 
-    if (pump->linked)
-        vmf_pump_link_failed(pump, why);
     if (error || !vmf_pump_is_idle(pump))
         vmf_pump_note(pump, why);
-    for (guint id = 1; id <= pump->channels->len; id++)
-        vmf_channel_abort(vmf_pump_channel(pump, id), why);
+    vmf_pump_each_channel(pump, vmf_channel_abort, why);
     vmf_pump_leave(pump);
 }
 
@@ -181,7 +185,8 @@ vmf_pump_free(VmfPump *pump)
     vmf_timer_clear(&pump->absence);
     vmf_timer_clear(&pump->figures);
     g_ptr_array_unref(pump->channels);
-    g_clear_pointer(&pump->mux, vmf_mux_free);
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        g_clear_pointer(&pump->links[i], vmf_pump_link_free);
     vmf_chunk_pool_free(pump->pool);
     gnutls_memset(pump->secret, 0, sizeof pump->secret);
     g_clear_error(&pump->error);
@@ -213,7 +218,7 @@ vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *s
     pump->side = source ? VMF_SIDE_SOURCE : VMF_SIDE_DESTINATION;
     memcpy(pump->secret, secret, secret_length);
     pump->encrypt = encrypt;
-    pump->mux = vmf_mux_new(pump->side, pump->pool, &pump->pace, &vmf_pump_mux_events, pump);
+    pump->links[0] = vmf_pump_link_new(pump, 0);
     vmf_pump_set_state(pump, VMF_PUMP_STARTED);
     return TRUE;
 }
@@ -222,8 +227,8 @@ void
 vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate)
 {
     vmf_pace_set_rate(&pump->pace, rate, g_get_monotonic_time());
-    if (pump->mux)
-        vmf_mux_pace_changed(pump->mux);
+    if (pump->links[0]) /* wakes up the channels of all */
+        vmf_mux_pace_changed(pump->links[0]->mux);
 }
 
 /* ---- what is seen ---- */
@@ -271,7 +276,7 @@ vmf_pump_wanted(const VmfPump *pump)
     for (guint id = 1; id <= pump->channels->len; id++) {
         const VmfChannel *channel = vmf_pump_channel(pump, id);
 
-        if (vmf_channel_is_wanted(channel))
+        if (channel && id <= pump->n_wanted && vmf_channel_is_wanted(channel))
             g_variant_builder_add(&builder, "(us)", id,
                                   vmf_channel_kind_name(vmf_channel_kind(channel)));
     }
@@ -281,6 +286,9 @@ vmf_pump_wanted(const VmfPump *pump)
 GVariant *
 vmf_pump_statistics(const VmfPump *pump)
 {
-    return vmf_statistics_variant(&pump->statistics, pump->mux, pump->pool,
-                                  pump->channels->len - pump->n_over);
+    VmfMuxFigures figures;
+
+    vmf_pump_get_figures(pump, &figures);
+    return vmf_statistics_variant(&pump->statistics, &figures, pump->pool,
+                                  pump->n_channels - pump->n_over);
 }

@@ -18,6 +18,9 @@
 #define VMF_PUMP_LEAVE_WAIT 1  /* s, for it to hear of a failure and hang up */
 #define VMF_PUMP_UNATTENDED 60 /* s without a daemon and without a channel */
 
+/* 0 is the link that all goes over; others are for single channels that may not wait behind it. */
+#define VMF_PUMP_LINKS 4
+
 typedef struct VmfPump VmfPump;
 
 typedef enum {
@@ -52,11 +55,18 @@ gboolean vmf_pump_start(VmfPump *pump, const char *id, const char *side, const u
 /* error: NULL when the link stands; the caller's. Called exactly once, from the main loop. */
 typedef void (*VmfPumpLinked)(gpointer data, const GError *error);
 
-void vmf_pump_attach_link(VmfPump *pump, int fd, gboolean initiator, VmfPumpLinked linked,
+typedef struct {
+    int fd;
+    gboolean initiator;
+    guint number;          /* of the link, below VMF_PUMP_LINKS */
+    const uint8_t *secret; /* its own, VMF_TICKET_SECRET_SIZE bytes; NULL: the pump's */
+} VmfPumpAttach;
+
+void vmf_pump_attach_link(VmfPump *pump, const VmfPumpAttach *attach, VmfPumpLinked linked,
                           gpointer data);
 
-/* The number of the new channel, or 0. */
-guint vmf_pump_attach_channel(VmfPump *pump, const char *kind, int fd, GError **error);
+/* The number of the new channel, which goes over that link, or 0. */
+guint vmf_pump_attach_channel(VmfPump *pump, const char *kind, guint link, int fd, GError **error);
 
 gboolean vmf_pump_answer_channel(VmfPump *pump, guint channel, int fd, GError **error);
 gboolean vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason, GError **error);

@@ -28,42 +28,37 @@ vmf_statistics_cpu(void)
 }
 
 GVariant *
-vmf_statistics_variant(const VmfStatistics *statistics, const VmfMux *mux, VmfChunkPool *pool,
-                       guint channels)
+vmf_statistics_variant(const VmfStatistics *statistics, const VmfMuxFigures *figures,
+                       VmfChunkPool *pool, guint channels)
 {
-    VmfMuxFigures figures = {0};
     GVariantDict dict;
 
-    if (mux)
-        vmf_mux_get_figures(mux, &figures);
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "bytes-from-qemu", "t", statistics->from_sockets);
     g_variant_dict_insert(&dict, "bytes-to-qemu", "t", statistics->to_sockets);
-    g_variant_dict_insert(&dict, "bytes-wire-out", "t", figures.wire_out);
-    g_variant_dict_insert(&dict, "bytes-wire-in", "t", figures.wire_in);
-    g_variant_dict_insert(&dict, "link-rate", "t", figures.rate);
-    g_variant_dict_insert(&dict, "rtt-us", "t", (guint64)figures.rtt);
-    g_variant_dict_insert(&dict, "in-flight", "t", (guint64)figures.in_flight);
-    g_variant_dict_insert(&dict, "in-flight-limit", "t", (guint64)figures.limit);
+    g_variant_dict_insert(&dict, "bytes-wire-out", "t", figures->wire_out);
+    g_variant_dict_insert(&dict, "bytes-wire-in", "t", figures->wire_in);
+    g_variant_dict_insert(&dict, "link-rate", "t", figures->rate);
+    g_variant_dict_insert(&dict, "rtt-us", "t", (guint64)figures->rtt);
+    g_variant_dict_insert(&dict, "in-flight", "t", (guint64)figures->in_flight);
+    g_variant_dict_insert(&dict, "in-flight-limit", "t", (guint64)figures->limit);
     g_variant_dict_insert(&dict, "buffered", "t", (guint64)vmf_chunk_pool_held(pool));
     g_variant_dict_insert(&dict, "channels", "u", channels);
+    g_variant_dict_insert(&dict, "links", "u", figures->links);
     g_variant_dict_insert(&dict, "cpu-us", "t", vmf_statistics_cpu());
     return g_variant_dict_end(&dict);
 }
 
 char *
-vmf_statistics_summary(const VmfStatistics *statistics, const VmfMux *mux)
+vmf_statistics_summary(const VmfStatistics *statistics, const VmfMuxFigures *figures)
 {
-    VmfMuxFigures figures = {0};
     double bytes = (double)(statistics->from_sockets + statistics->to_sockets);
     double seconds = (double)(statistics->last - statistics->first) / G_USEC_PER_SEC;
 
-    if (mux)
-        vmf_mux_get_figures(mux, &figures);
     return g_strdup_printf(
         "%" G_GUINT64_FORMAT " bytes from and %" G_GUINT64_FORMAT
         " to QEMU in %.3f s (%.1f MiB/s), %" G_GUINT64_FORMAT " on the wire, CPU %.3f s",
         statistics->from_sockets, statistics->to_sockets, seconds,
-        seconds > 0 ? bytes / MIB / seconds : 0.0, figures.wire_out + figures.wire_in,
+        seconds > 0 ? bytes / MIB / seconds : 0.0, figures->wire_out + figures->wire_in,
         (double)vmf_statistics_cpu() / G_USEC_PER_SEC);
 }

@@ -11,9 +11,9 @@ typedef struct {
 
 void vmf_statistics_moved(VmfStatistics *statistics, gsize from_socket, gsize to_socket);
 
-/* The a{sv} of org.vmferry1.Pump; floating. `mux` may be NULL. */
-GVariant *vmf_statistics_variant(const VmfStatistics *statistics, const VmfMux *mux,
+/* The a{sv} of org.vmferry1.Pump; floating. */
+GVariant *vmf_statistics_variant(const VmfStatistics *statistics, const VmfMuxFigures *figures,
                                  VmfChunkPool *pool, guint channels);
 
 /* One line for the log: bytes, seconds, rate, CPU. */
-char *vmf_statistics_summary(const VmfStatistics *statistics, const VmfMux *mux);
+char *vmf_statistics_summary(const VmfStatistics *statistics, const VmfMuxFigures *figures);

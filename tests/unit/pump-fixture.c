@@ -84,10 +84,14 @@ pump_pair_events(void)
 }
 
 void
-pump_pair_attach(PumpSide *side, int fd, gboolean initiator)
+pump_pair_attach(PumpSide *side, int fd, gboolean initiator, guint number,
+                 const uint8_t *link_secret)
 {
+    const VmfPumpAttach attach = {
+        .fd = fd, .initiator = initiator, .number = number, .secret = link_secret};
+
     side->link_answered = FALSE;
-    vmf_pump_attach_link(side->pump, fd, initiator, on_linked, side);
+    vmf_pump_attach_link(side->pump, &attach, on_linked, side);
 }
 
 PumpPair *
@@ -118,7 +122,7 @@ pump_pair_link(PumpPair *pair)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     pair->link = dup(fds[0]);
     for (guint i = 0; i < 2; i++)
-        pump_pair_attach(sides[i], fds[i], i == 0);
+        pump_pair_attach(sides[i], fds[i], i == 0, 0, NULL);
     pump_run_until(pair->source.link_answered && pair->destination.link_answered);
 }
 
@@ -157,11 +161,17 @@ pump_pair_free(PumpPair *pair)
 guint
 pump_pair_open(PumpPair *pair, const char *kind)
 {
+    return pump_pair_open_on(pair, kind, 0);
+}
+
+guint
+pump_pair_open_on(PumpPair *pair, const char *kind, guint link)
+{
     int fds[2];
     guint channel;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    channel = vmf_pump_attach_channel(pair->source.pump, kind, fds[0], NULL);
+    channel = vmf_pump_attach_channel(pair->source.pump, kind, link, fds[0], NULL);
     assert_int_not_equal(channel, 0);
     pair->at_source[channel - 1] = fds[1];
     if (!pair->no_answer && !pair->refuse)

@@ -45,8 +45,9 @@ PumpPair *pump_pair_linked(gboolean encrypt);
 /* Closes what is still open; the pumps need not have ended. */
 void pump_pair_free(PumpPair *pair);
 
-/* Attaches one side's link; the answer is in `side`. */
-void pump_pair_attach(PumpSide *side, int fd, gboolean initiator);
+/* Attaches one side's link; the answer is in `side`. The secret is the pumps' if it is NULL. */
+void pump_pair_attach(PumpSide *side, int fd, gboolean initiator, guint number,
+                      const uint8_t *link_secret);
 
 /* What pump_pair_new() uses; the owner is a PumpSide. */
 const VmfPumpEvents *pump_pair_events(void);
@@ -56,6 +57,7 @@ void pump_pair_link(PumpPair *pair);
 
 /* Opens a channel, and waits until the destination has its socket (or will not have it). */
 guint pump_pair_open(PumpPair *pair, const char *kind);
+guint pump_pair_open_on(PumpPair *pair, const char *kind, guint link);
 
 /* Waits until both pumps have ended. */
 void pump_pair_wait_ended(PumpPair *pair);

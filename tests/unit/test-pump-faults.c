@@ -242,14 +242,14 @@ test_a_failed_link_is_not_the_last(void **state)
     /* a link whose other end hangs up instead of a handshake */
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     close(fds[1]);
-    pump_pair_attach(&pair->source, fds[0], TRUE);
+    pump_pair_attach(&pair->source, fds[0], TRUE, 0, NULL);
     pump_run_until(pair->source.link_answered);
     assert_error(pair->source.link_error, VMF_ERROR_LINK_BROKEN, "data link");
     assert_string_equal(vmf_pump_state_name(pair->source.pump), "started");
     g_clear_error(&pair->source.link_error);
 
     /* no socket at all */
-    pump_pair_attach(&pair->source, dup(STDIN_FILENO), TRUE);
+    pump_pair_attach(&pair->source, dup(STDIN_FILENO), TRUE, 0, NULL);
     assert_error(pair->source.link_error, VMF_ERROR_INVALID_ARGUMENT, "socket");
     g_clear_error(&pair->source.link_error);
 
@@ -260,7 +260,7 @@ test_a_failed_link_is_not_the_last(void **state)
 
     /* and no second one */
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    pump_pair_attach(&pair->source, fds[0], TRUE);
+    pump_pair_attach(&pair->source, fds[0], TRUE, 0, NULL);
     assert_error(pair->source.link_error, VMF_ERROR_FAILED, "linked");
     close(fds[1]);
     pump_pair_free(pair);
@@ -280,9 +280,9 @@ test_calls_out_of_place(void **state)
     assert_false(vmf_pump_start(pair->source.pump, "x", "source", secret, 32, TRUE, &again));
     assert_error(again, VMF_ERROR_FAILED, "started before");
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    assert_int_equal(vmf_pump_attach_channel(pair->source.pump, "qemu", fds[0], &early), 0);
+    assert_int_equal(vmf_pump_attach_channel(pair->source.pump, "qemu", 0, fds[0], &early), 0);
     assert_error(early, VMF_ERROR_LINK_BROKEN, "no data link");
-    assert_int_equal(vmf_pump_attach_channel(pair->destination.pump, "qemu", fds[1], &side), 0);
+    assert_int_equal(vmf_pump_attach_channel(pair->destination.pump, "qemu", 0, fds[1], &side), 0);
     assert_error(side, VMF_ERROR_INVALID_ARGUMENT, "source");
     assert_false(vmf_pump_refuse_channel(pair->destination.pump, 1, "why", &none));
     assert_error(none, VMF_ERROR_INVALID_ARGUMENT, "channel 1");

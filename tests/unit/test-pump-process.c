@@ -199,8 +199,10 @@ link_both(Process *source, Process *destination)
     for (int i = 0; i < 2; i++) {
         g_autoptr(GUnixFDList) list = g_unix_fd_list_new_from_array(&fds[i], 1);
 
-        vmf_bus_pump_call_attach_link(processes[i]->proxy, g_variant_new_handle(0), i == 0, list,
-                                      NULL, on_linked, processes[i]);
+        vmf_bus_pump_call_attach_link(
+            processes[i]->proxy, g_variant_new_handle(0), i == 0, 0,
+            g_variant_new_from_data(G_VARIANT_TYPE_BYTESTRING, "", 0, TRUE, NULL, NULL), list, NULL,
+            on_linked, processes[i]);
     }
     pump_run_until(source->linked && destination->linked);
     pump_run_until(g_strcmp0(vmf_bus_pump_get_state(source->proxy), "linked") == 0);
@@ -220,7 +222,7 @@ open_channel(Process *source, Process *destination, int ends[2])
         g_autoptr(GUnixFDList) answer = g_unix_fd_list_new_from_array(at_destination, 1);
 
         assert_true(vmf_bus_pump_call_attach_channel_sync(
-            source->proxy, "qemu", g_variant_new_handle(0), list, &channel, NULL, NULL, NULL));
+            source->proxy, "qemu", g_variant_new_handle(0), 0, list, &channel, NULL, NULL, NULL));
         pump_run_until(destination->wanted == channel);
         assert_true(vmf_bus_pump_call_answer_channel_sync(
             destination->proxy, channel, g_variant_new_handle(0), answer, NULL, NULL, NULL));

@@ -246,7 +246,7 @@ test_channels_are_bounded(void **state)
     for (guint i = 0; i < VMF_CHANNELS_OPEN; i++)
         assert_int_equal(pump_pair_open(pair, "qemu"), i + 1);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    assert_int_equal(vmf_pump_attach_channel(pair->source.pump, "qemu", fds[0], &error), 0);
+    assert_int_equal(vmf_pump_attach_channel(pair->source.pump, "qemu", 0, fds[0], &error), 0);
     assert_true(g_error_matches(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED));
     pump_expect_end(fds[1]); /* the descriptor was taken all the same */
     close(fds[1]);
