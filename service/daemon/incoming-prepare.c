@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Link.Prepare at the destination: checks, a pump, a ticket. The rest is in incoming.c. */
+/* Link.Prepare and AddLink at the destination: checks, a pump, tickets. The rest is in incoming.c.
+ */
+#include <glib/gstdio.h>
+#include <unistd.h>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/guest.h"
@@ -9,6 +13,21 @@
 #include "link/control.h"
 
 #define VMF_TICKET_LIFETIME (60 * G_USEC_PER_SEC)
+
+#define VMF_INCOMING_LINKS 4 /* what a pump takes */
+
+/* QEMU's user binds its socket here, and nobody else. */
+static gboolean
+vmf_incoming_make_directory(const char *path, guint uid, guint gid, GError **error)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+
+    if ((g_mkdir(directory, 0700) == 0 || errno == EEXIST) && chown(directory, uid, gid) == 0 &&
+        g_chmod(directory, 0711) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", directory, g_strerror(errno));
+    return FALSE;
+}
 
 /* Our certificate must bear the name, or the source means somebody else. */
 static gboolean
@@ -36,14 +55,12 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
 
     connection = vmf_libvirt_open(config->libvirt_uri, &error);
     if (connection &&
-        (self->external ||
-         vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
-                                &error)) &&
+        vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
+                               &error) &&
         vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
         vmf_incoming_check_host(config, self->host, &error) &&
-        vmf_socket_folder_make(config->run_directory, self->host, self->uid, gid, &error)) {
-        if (!self->external) /* libvirt's QEMU listens there already */
-            vmf_incoming_remove_sockets(self);
+        vmf_incoming_make_directory(self->path, self->uid, gid, &error)) {
+        vmf_incoming_remove_sockets(self);
         pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
                               self->encrypt, NULL, &error);
     }
@@ -53,6 +70,13 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
         g_task_return_error(task, error);
 }
 
+static void
+vmf_incoming_answer_bytes(GVariantDict *answer, const char *name, const uint8_t *bytes, gsize size)
+{
+    g_variant_dict_insert_value(answer, name,
+                                g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes, size, 1));
+}
+
 static GVariant *
 vmf_incoming_answer(VmfIncoming *self)
 {
@@ -60,12 +84,34 @@ vmf_incoming_answer(VmfIncoming *self)
 
     g_variant_dict_init(&answer, NULL);
     g_variant_dict_insert(&answer, "path", "s", self->path);
-    g_variant_dict_insert_value(
-        &answer, "ticket",
-        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->ticket, sizeof self->ticket, 1));
-    g_variant_dict_insert_value(
-        &answer, "secret",
-        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, self->secret, sizeof self->secret, 1));
+    vmf_incoming_answer_bytes(&answer, "ticket", self->ticket, sizeof self->ticket);
+    vmf_incoming_answer_bytes(&answer, "secret", self->secret, sizeof self->secret);
+    return g_variant_dict_end(&answer);
+}
+
+GVariant *
+vmf_incoming_add_link(VmfIncoming *self, guint number, GError **error)
+{
+    const VmfTicket *ticket;
+    GVariantDict answer;
+
+    if (number == 0 || number >= VMF_INCOMING_LINKS) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                    "data link %u; further ones are 1 to %d", number, VMF_INCOMING_LINKS - 1);
+        return NULL;
+    }
+    if (!self->pump || self->decided) {
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
+                            "the migration is not under way");
+        return NULL;
+    }
+    ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(self->daemon), vmf_incoming_id(self),
+                                   number, g_get_monotonic_time(), VMF_TICKET_LIFETIME, error);
+    if (!ticket)
+        return NULL;
+    g_variant_dict_init(&answer, NULL);
+    vmf_incoming_answer_bytes(&answer, "ticket", ticket->id, sizeof ticket->id);
+    vmf_incoming_answer_bytes(&answer, "secret", ticket->secret, sizeof ticket->secret);
     return g_variant_dict_end(&answer);
 }
 
@@ -109,7 +155,6 @@ vmf_incoming_new_migration(const VmfIncomingRequest *request)
         .domain = request->name,
         .uuid = request->uuid,
         .peer = vmf_peer_get_config(request->peer)->name,
-        .origin = request->origin,
         .outgoing = FALSE,
         .encrypted = !request->unencrypted,
     };
@@ -130,7 +175,6 @@ vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRe
     self->host = g_strdup(request->host);
     self->dname = g_strdup(request->dname);
     self->libvirt = request->libvirt;
-    self->external = request->origin != NULL;
     self->encrypt = !request->unencrypted;
     memcpy(self->secret, ticket->secret, sizeof self->secret);
     memcpy(self->ticket, ticket->id, sizeof self->ticket);
@@ -153,7 +197,7 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
         error = g_error_new(VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                             "the destination's name leaves no room for a socket path");
     else if (vmf_daemon_add_migration(daemon, migration, &error))
-        ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(daemon), request->id,
+        ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(daemon), request->id, 0,
                                        g_get_monotonic_time(), VMF_TICKET_LIFETIME, &error);
     if (!ticket) {
         vmf_migration_finish(migration, error);

@@ -214,6 +214,7 @@ typedef struct {
     VmfDaemon *daemon;
     VmfPump *pump;
     char *id;
+    guint link;
     uint8_t ticket[VMF_TICKET_ID_SIZE];
 } VmfAttach;
 
@@ -226,9 +227,9 @@ vmf_incoming_attached(GObject *source, GAsyncResult *result, gpointer data)
 
     if (vmf_pump_attach_link_finish(attach->pump, result, &error)) {
         vmf_ticket_book_spend(vmf_daemon_get_tickets(attach->daemon), attach->ticket);
-        if (self && !self->decided)
+        if (self && !self->decided && attach->link == 0)
             vmf_incoming_set_timer(self, 0, NULL);
-        vmf_info(attach->id, "data link is up");
+        vmf_info(attach->id, "data link %u is up", attach->link);
     } else {
         error = vmf_error_normalize(g_steal_pointer(&error));
         vmf_warn(attach->id, "a data connection was refused: %s", error->message);
@@ -239,7 +240,7 @@ vmf_incoming_attached(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const uint8_t ticket[VMF_TICKET_ID_SIZE])
+vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const VmfTicket *ticket)
 {
     VmfAttach *attach;
 
@@ -249,8 +250,9 @@ vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const uint8_t ticket[
     attach->daemon = self->daemon;
     attach->pump = g_object_ref(self->pump);
     attach->id = g_strdup(vmf_incoming_id(self));
-    memcpy(attach->ticket, ticket, sizeof attach->ticket);
-    vmf_pump_attach_link_async(self->pump, socket, FALSE, vmf_incoming_attached, attach);
+    attach->link = ticket->link;
+    memcpy(attach->ticket, ticket->id, sizeof attach->ticket);
+    vmf_pump_attach_link_async(self->pump, socket, ticket, vmf_incoming_attached, attach);
 }
 
 static gboolean

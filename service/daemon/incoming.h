@@ -23,8 +23,7 @@ typedef struct {
     const char *uuid;
     const char *host; /* this host, as the source knows it */
     gboolean unencrypted;
-    const char *origin; /* as Migration.Origin, static; NULL: the source's vmferryd leads */
-    gboolean libvirt;   /* libvirtd is to be reached through the pump */
+    gboolean libvirt; /* libvirtd is to be reached through the pump */
     VmfPeer *peer;
     GDBusConnection *link;
 } VmfIncomingRequest;
@@ -34,8 +33,10 @@ void vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request,
                           VmfBusLink *skeleton, GDBusMethodInvocation *invocation);
 
 /* A data connection that showed a ticket of this migration. */
-void vmf_incoming_take_data(VmfIncoming *incoming, GSocket *socket,
-                            const uint8_t ticket[VMF_TICKET_ID_SIZE]);
+void vmf_incoming_take_data(VmfIncoming *incoming, GSocket *socket, const VmfTicket *ticket);
+
+/* A ticket for a further data link: the a{sv} of Link.AddLink, floating. Errors: as it has. */
+GVariant *vmf_incoming_add_link(VmfIncoming *incoming, guint number, GError **error);
 
 /* The source's verdict: `name` is "" or an error's name. Answers `invocation` when cleaned up. */
 void vmf_incoming_finish(VmfIncoming *incoming, const char *name, const char *message,

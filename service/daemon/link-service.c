@@ -106,18 +106,6 @@ vmf_guest_uuid_is_valid(const char *uuid)
            strspn(uuid, "0123456789abcdef-") == strlen(uuid);
 }
 
-/* Of a migration that the peer's libvirt leads by itself; FALSE: something that is not known here.
- */
-static gboolean
-vmf_link_read_origin(GVariant *guest, VmfIncomingRequest *request)
-{
-    const char *origin = NULL;
-
-    g_variant_lookup(guest, "origin", "&s", &origin);
-    request->origin = origin ? "socket" : NULL;
-    return !origin || g_str_equal(origin, "socket");
-}
-
 /* What a peer says of the guest, or FALSE with the invocation answered. */
 static gboolean
 vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInvocation *invocation)
@@ -141,8 +129,6 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
         problem = "the guest's UUID is missing or not valid";
     else if (!request->host || !vmf_peer_name_is_valid(request->host))
         problem = "the name of the destination is missing or not valid";
-    else if (!vmf_link_read_origin(guest, request))
-        problem = "migrations of that origin are not known";
     if (problem)
         vmf_link_service_refuse(invocation, VMF_ERROR_INVALID_ARGUMENT, problem);
     return problem == NULL;
@@ -173,19 +159,45 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
     return TRUE;
 }
 
+/* Borrowed; NULL with the invocation answered. */
+static VmfIncoming *
+vmf_link_find_incoming(VmfLinkService *service, const char *id, GDBusMethodInvocation *invocation)
+{
+    VmfIncoming *incoming = vmf_daemon_find_incoming(service->daemon, id);
+
+    if (!vmf_link_service_check_greeted(service, invocation))
+        return NULL;
+    if (incoming && vmf_incoming_get_peer(incoming) == service->peer)
+        return incoming;
+    vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
+                            "no migration with that id comes from this host");
+    return NULL;
+}
+
+static gboolean
+vmf_link_on_add_link(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
+                     guint number, VmfLinkService *service)
+{
+    VmfIncoming *incoming = vmf_link_find_incoming(service, id, invocation);
+    g_autoptr(GError) error = NULL;
+    GVariant *answer = incoming ? vmf_incoming_add_link(incoming, number, &error) : NULL;
+
+    if (answer)
+        vmf_bus_link_complete_add_link(skeleton, invocation, answer);
+    else if (incoming)
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    return TRUE;
+}
+
 static gboolean
 vmf_link_on_finish(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
                    const char *name, const char *message, VmfLinkService *service)
 {
-    VmfIncoming *incoming = vmf_daemon_find_incoming(service->daemon, id);
+    VmfIncoming *incoming = vmf_link_find_incoming(service, id, invocation);
     g_autofree char *clean = vmf_text_clean(message);
 
-    if (!vmf_link_service_check_greeted(service, invocation))
-        return TRUE;
-    if (!incoming || vmf_incoming_get_peer(incoming) != service->peer)
-        return vmf_link_service_refuse(invocation, VMF_ERROR_NO_SUCH_MIGRATION,
-                                       "no migration with that id comes from this host");
-    vmf_incoming_finish(incoming, name, clean, skeleton, invocation);
+    if (incoming)
+        vmf_incoming_finish(incoming, name, clean, skeleton, invocation);
     return TRUE;
 }
 
@@ -233,6 +245,8 @@ vmf_link_service_attach(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link,
     service->greeted = dialled;
     g_signal_connect(service->skeleton, "handle-hello", G_CALLBACK(vmf_link_on_hello), service);
     g_signal_connect(service->skeleton, "handle-prepare", G_CALLBACK(vmf_link_on_prepare), service);
+    g_signal_connect(service->skeleton, "handle-add-link", G_CALLBACK(vmf_link_on_add_link),
+                     service);
     g_signal_connect(service->skeleton, "handle-finish", G_CALLBACK(vmf_link_on_finish), service);
     g_signal_connect(service->skeleton, "handle-cancel", G_CALLBACK(vmf_link_on_cancel), service);
     g_signal_connect_data(link, "closed", G_CALLBACK(vmf_link_service_on_closed), service,

@@ -142,7 +142,7 @@ vmf_caller_take_data(VmfCaller *caller)
 
     if (incoming)
         vmf_incoming_take_data(incoming, g_socket_connection_get_socket(caller->connection),
-                               caller->decoded.ticket);
+                               ticket);
     vmf_caller_free(caller);
 }
 

@@ -145,6 +145,12 @@ vmf_pump_connect(VmfPump *self, GCancellable *cancellable, GError **error)
     return TRUE;
 }
 
+static GVariant *
+vmf_pump_secret(const uint8_t secret[VMF_TICKET_SECRET_SIZE])
+{
+    return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, secret, VMF_TICKET_SECRET_SIZE, 1);
+}
+
 VmfPump *
 vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
                const uint8_t secret[VMF_TICKET_SECRET_SIZE], gboolean encrypt,
@@ -153,10 +159,8 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     g_autoptr(VmfPump) self = g_object_new(VMF_TYPE_PUMP, NULL);
     g_autoptr(GSocket) control = NULL;
     g_autoptr(GError) problem = NULL;
-    GVariant *key =
-        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, secret, VMF_TICKET_SECRET_SIZE, 1);
+    g_autoptr(GVariant) key = g_variant_ref_sink(vmf_pump_secret(secret));
 
-    g_variant_ref_sink(key);
     self->id = g_strdup(id);
     self->socket_path = vmf_pump_socket_path(config->run_directory, id);
     control = vmf_pump_listen(self->socket_path, &problem);
@@ -167,7 +171,6 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
                 self->proxy, id, side == VMF_PUMP_SOURCE ? "source" : "destination", key, encrypt,
                 g_variant_new("a{sv}", NULL), cancellable, &problem);
     }
-    g_variant_unref(key);
     if (!problem)
         return g_steal_pointer(&self);
     if (self->process) /* it would wait for its Start for ever */
@@ -191,24 +194,26 @@ vmf_pump_fd_list(GSocket *socket, GUnixFDList **ret_list)
 }
 
 gboolean
-vmf_pump_attach_link(VmfPump *self, GSocket *link, gboolean initiator, GCancellable *cancellable,
+vmf_pump_attach_link(VmfPump *self, GSocket *link, guint number,
+                     const uint8_t secret[VMF_TICKET_SECRET_SIZE], GCancellable *cancellable,
                      GError **error)
 {
     g_autoptr(GUnixFDList) list = NULL;
     GVariant *handle = vmf_pump_fd_list(link, &list);
 
-    return vmf_bus_pump_call_attach_link_sync(self->proxy, handle, initiator, list, NULL,
-                                              cancellable, error);
+    return vmf_bus_pump_call_attach_link_sync(
+        self->proxy, handle, TRUE, number, vmf_pump_secret(secret), list, NULL, cancellable, error);
 }
 
 void
-vmf_pump_attach_link_async(VmfPump *self, GSocket *link, gboolean initiator,
+vmf_pump_attach_link_async(VmfPump *self, GSocket *link, const VmfTicket *ticket,
                            GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GUnixFDList) list = NULL;
     GVariant *handle = vmf_pump_fd_list(link, &list);
 
-    vmf_bus_pump_call_attach_link(self->proxy, handle, initiator, list, NULL, callback, data);
+    vmf_bus_pump_call_attach_link(self->proxy, handle, FALSE, ticket->link,
+                                  vmf_pump_secret(ticket->secret), list, NULL, callback, data);
 }
 
 gboolean
@@ -232,14 +237,14 @@ vmf_pump_channel_done(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-vmf_pump_attach_channel(VmfPump *self, const char *kind, GSocket *socket)
+vmf_pump_attach_channel(VmfPump *self, const char *kind, guint link, GSocket *socket)
 {
     g_autoptr(GUnixFDList) list = NULL;
     GVariant *handle = vmf_pump_fd_list(socket, &list);
 
     g_dbus_proxy_call_with_unix_fd_list(G_DBUS_PROXY(self->proxy), "AttachChannel",
-                                        g_variant_new("(s@h)", kind, handle), 0, -1, list, NULL,
-                                        vmf_pump_channel_done, g_object_ref(self));
+                                        g_variant_new("(s@hu)", kind, handle, link), 0, -1, list,
+                                        NULL, vmf_pump_channel_done, g_object_ref(self));
 }
 
 void

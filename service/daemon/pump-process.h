@@ -24,17 +24,24 @@ VmfPump *vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide sid
                         const uint8_t secret[VMF_TICKET_SECRET_SIZE], gboolean encrypt,
                         GCancellable *cancellable, GError **error);
 
-/* Blocks until both pumps know one another. Errors: as Pump.AttachLink. */
-gboolean vmf_pump_attach_link(VmfPump *pump, GSocket *link, gboolean initiator,
+/*
+ * Data link `number` (org.vmferry1.Pump), which was dialled with the ticket of that secret. Blocks
+ * until both pumps know one another. Errors: as Pump.AttachLink.
+ */
+gboolean vmf_pump_attach_link(VmfPump *pump, GSocket *link, guint number,
+                              const uint8_t secret[VMF_TICKET_SECRET_SIZE],
                               GCancellable *cancellable, GError **error);
 
-/* Likewise, without blocking; `callback` calls vmf_pump_attach_link_finish(). */
-void vmf_pump_attach_link_async(VmfPump *pump, GSocket *link, gboolean initiator,
+/*
+ * Likewise one that came in with that ticket, without blocking; `callback` calls
+ * vmf_pump_attach_link_finish().
+ */
+void vmf_pump_attach_link_async(VmfPump *pump, GSocket *link, const VmfTicket *ticket,
                                 GAsyncReadyCallback callback, gpointer data);
 gboolean vmf_pump_attach_link_finish(VmfPump *pump, GAsyncResult *result, GError **error);
 
-/* A connection of QEMU's at the source: becomes the next channel. */
-void vmf_pump_attach_channel(VmfPump *pump, const char *kind, GSocket *socket);
+/* Any thread. A connection of QEMU's at the source: becomes the next channel, on that link. */
+void vmf_pump_attach_channel(VmfPump *pump, const char *kind, guint link, GSocket *socket);
 
 /* The destination's answer to "channel-wanted". */
 void vmf_pump_answer_channel(VmfPump *pump, guint channel, GSocket *socket);

@@ -6,7 +6,6 @@
 #include "base/error.h"
 
 #define SECTIONS_MAX 65536
-#define PIECE (1u << 20) /* read again at once */
 
 struct VmfSurvey {
     VmfSurveyFacts facts;
@@ -14,12 +13,9 @@ struct VmfSurvey {
     VmfSurveySection *current; /* section being read, or NULL */
     GHashTable *live;          /* id -> VmfSurveySection */
     gboolean in_package;
-    GByteArray *tail; /* device state that was passed over; NULL: not kept */
-    uint64_t tail_offset, tail_length;
+    GByteArray *tail;        /* device state that was passed over */
     GByteArray *description; /* text of a description that came as such */
     gsize kept;              /* bytes in section states and tail */
-    VmfSurveyFetch fetch;
-    gpointer fetch_data;
 };
 
 static void
@@ -27,7 +23,7 @@ section_free(gpointer data)
 {
     VmfSurveySection *section = data;
 
-    g_clear_pointer(&section->kept, g_byte_array_unref);
+    g_clear_pointer(&section->state, g_byte_array_unref);
     g_free(section);
 }
 
@@ -56,8 +52,8 @@ vmf_survey_free(VmfSurvey *survey)
         return;
     vmf_reader_free(survey->reader);
     g_hash_table_unref(survey->live);
-    g_clear_pointer(&survey->tail, g_byte_array_unref);
-    g_clear_pointer(&survey->description, g_byte_array_unref);
+    g_byte_array_unref(survey->tail);
+    g_byte_array_unref(survey->description);
     g_free(survey->facts.machine);
     g_ptr_array_unref(survey->facts.capabilities);
     g_ptr_array_unref(survey->facts.sections);
@@ -72,28 +68,16 @@ vmf_survey_facts(const VmfSurvey *survey)
     return &survey->facts;
 }
 
-void
-vmf_survey_set_fetch(VmfSurvey *survey, VmfSurveyFetch fetch, gpointer user_data)
-{
-    survey->fetch = fetch;
-    survey->fetch_data = user_data;
-}
-
-/* Keeps bytes for later, as long as there is room. What can be read again is then given up. */
+/* Keeps bytes for later, as long as there is room. */
 static void
-keep(VmfSurvey *survey, GByteArray **array, const uint8_t *bytes, gsize length)
+keep(VmfSurvey *survey, GByteArray *array, const uint8_t *bytes, gsize length)
 {
-    if (!*array || survey->facts.state_dropped)
-        return;
-    if (length <= VMF_SURVEY_STATE_MAX - survey->kept) {
-        survey->kept += length;
-        g_byte_array_append(*array, bytes, (guint)length);
-    } else if (survey->fetch) {
-        survey->kept -= (*array)->len;
-        g_clear_pointer(array, g_byte_array_unref);
-    } else {
+    if (length > VMF_SURVEY_STATE_MAX - survey->kept) {
         survey->facts.state_dropped = TRUE;
+        return;
     }
+    survey->kept += length;
+    g_byte_array_append(array, bytes, (guint)length);
 }
 
 static VmfSurveySection *
@@ -106,9 +90,8 @@ new_section(VmfSurvey *survey, const VmfEvent *event)
     section->in_package = survey->in_package;
     section->extent = event->section.extent;
     section->offset = event->offset;
-    section->state_offset = event->offset + event->raw_length;
     if (!section->live)
-        section->kept = g_byte_array_new();
+        section->state = g_byte_array_new();
     else
         g_hash_table_insert(survey->live, GUINT_TO_POINTER(section->what.id), section);
     g_ptr_array_add(survey->facts.sections, section);
@@ -164,20 +147,14 @@ take_data(VmfSurvey *survey, const VmfEvent *event)
 
     switch (event->data.role) {
     case VMF_DATA_DEVICE:
-        if (survey->current && !survey->current->live) {
-            survey->current->state_length += length;
-            keep(survey, &survey->current->kept, bytes, length);
-        }
+        if (survey->current && survey->current->state)
+            keep(survey, survey->current->state, bytes, length);
         break;
     case VMF_DATA_TAIL:
-        if (survey->tail_length == 0)
-            survey->tail_offset = event->offset;
-        survey->tail_length += length;
-        keep(survey, &survey->tail, bytes, length);
+        keep(survey, survey->tail, bytes, length);
         break;
     case VMF_DATA_DESCRIPTION:
-        if (survey->description->len + length <= VMF_DESCRIPTION_MAX)
-            g_byte_array_append(survey->description, bytes, (guint)length);
+        keep(survey, survey->description, bytes, length);
         break;
     default:
         break;
@@ -282,42 +259,21 @@ vmf_survey_put(VmfSurvey *survey, const uint8_t *data, size_t length, GError **e
     return drain(survey, error);
 }
 
-/* The end of the tail, where a description is if there is one. NULL without error: not kept. */
-static GBytes *
-end_of_tail(VmfSurvey *survey, GError **error)
-{
-    gsize length = MIN(survey->tail_length, VMF_DESCRIPTION_MAX);
-    g_autofree uint8_t *bytes = NULL;
-
-    if (survey->tail)
-        return g_bytes_new_static(survey->tail->data, survey->tail->len);
-    if (!survey->fetch)
-        return NULL;
-    bytes = g_malloc(length);
-    if (!survey->fetch(survey->tail_offset + survey->tail_length - length, bytes, length,
-                       survey->fetch_data, error))
-        return NULL;
-    return g_bytes_new_take(g_steal_pointer(&bytes), length);
-}
-
 /* The vmdescription in what was passed over, or as it came. NULL without error: there is none. */
 static VmfDescription *
 describe(VmfSurvey *survey, GError **error)
 {
-    g_autoptr(GBytes) tail = NULL;
-    const char *text = (const char *)survey->description->data;
-    gsize at = 0, length = survey->description->len;
+    const uint8_t *text = survey->description->data;
+    gsize at = 0;
+    gsize length = survey->description->len;
 
     if (length == 0) {
-        gsize size;
-
-        tail = end_of_tail(survey, error);
-        text = tail ? g_bytes_get_data(tail, &size) : NULL;
-        if (!text || !vmf_description_find((const uint8_t *)text, size, &at, &length))
+        if (!vmf_description_find(survey->tail->data, survey->tail->len, &at, &length))
             return NULL;
+        text = survey->tail->data;
     }
     survey->facts.description_size = length;
-    return vmf_description_parse(text + at, length, error);
+    return vmf_description_parse((const char *)text + at, length, error);
 }
 
 static void
@@ -344,24 +300,6 @@ match_devices(VmfSurvey *survey)
     }
 }
 
-/* Feeds the tail once more, from the input. */
-static gboolean
-refetch(VmfSurvey *survey, GError **error)
-{
-    g_autofree uint8_t *piece = g_malloc(PIECE);
-    uint64_t end = survey->tail_offset + survey->tail_length;
-
-    for (uint64_t at = survey->tail_offset; at < end;) {
-        size_t n = MIN(PIECE, end - at);
-
-        if (!survey->fetch(at, piece, n, survey->fetch_data, error) ||
-            !vmf_survey_put(survey, piece, n, error))
-            return FALSE;
-        at += n;
-    }
-    return TRUE;
-}
-
 /* The tail again, this time knowing the sizes (or at least looking for footers). */
 static gboolean
 reread(VmfSurvey *survey, GError **error)
@@ -370,12 +308,14 @@ reread(VmfSurvey *survey, GError **error)
     g_autoptr(VmfLayout) layout = NULL;
     gboolean fine;
 
-    survey->kept -= tail ? tail->len : 0;
+    survey->tail = g_byte_array_new();
+    survey->kept -= tail->len;
     if (survey->facts.description)
         layout = vmf_description_layout(survey->facts.description);
-    if ((!tail && !survey->fetch) || !vmf_reader_reread_tail(survey->reader, layout))
+    if (!vmf_reader_reread_tail(survey->reader, layout))
         return TRUE; /* it stays opaque */
-    fine = tail ? vmf_survey_put(survey, tail->data, tail->len, error) : refetch(survey, error);
+    vmf_reader_feed(survey->reader, tail->data, tail->len);
+    fine = drain(survey, error);
     /* What is still in the tail then is opaque; a tail that was cut ends somewhere. */
     return fine && (survey->facts.state_dropped || vmf_reader_end(survey->reader, error));
 }
@@ -386,35 +326,13 @@ vmf_survey_end(VmfSurvey *survey, GError **error)
     g_autoptr(GError) local = NULL;
     gboolean fine = vmf_reader_end(survey->reader, &local);
 
-    if (fine)
+    if (fine && (survey->tail->len > 0 || survey->description->len > 0))
         survey->facts.description = describe(survey, &local);
-    if (fine && survey->tail_length > 0)
+    if (fine && survey->tail->len > 0)
         fine = reread(survey, local ? NULL : &local);
     if (survey->facts.description)
         match_devices(survey);
     if (local)
         g_propagate_error(error, g_steal_pointer(&local));
     return fine && !(error && *error);
-}
-
-GBytes *
-vmf_survey_state(const VmfSurvey *survey, const VmfSurveySection *section, GError **error)
-{
-    g_autofree uint8_t *bytes = NULL;
-
-    if (section->kept && section->kept->len == section->state_length)
-        return g_bytes_new_static(section->kept->data, section->kept->len);
-    if (section->live || !survey->fetch)
-        return NULL;
-    bytes = g_try_malloc(section->state_length);
-    if (!bytes) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
-                    "no memory for %" G_GUINT64_FORMAT " bytes of device state",
-                    section->state_length);
-        return NULL;
-    }
-    if (!survey->fetch(section->state_offset, bytes, section->state_length, survey->fetch_data,
-                       error))
-        return NULL;
-    return g_bytes_new_take(g_steal_pointer(&bytes), section->state_length);
 }

@@ -113,7 +113,7 @@ on_secret(GObject *source, GAsyncResult *result, gpointer data)
 
 static gboolean
 on_attach_link(VmfBusPump *skeleton, GDBusMethodInvocation *invocation, GUnixFDList *descriptors,
-               GVariant *handle, gboolean initiator, Stub *stub)
+               GVariant *handle, gboolean initiator, guint number, GVariant *secret, Stub *stub)
 {
     int fd = g_unix_fd_list_get(descriptors, g_variant_get_handle(handle), NULL);
     g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/preempt.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/link-answer.h"
+#include "daemon/link-service.h"
+#include "link/control.h"
+
+#define VMF_PREEMPT_LINK 1
+#define VMF_PREEMPT_TURN 2     /* which of QEMU's connections it is */
+#define VMF_ADD_LINK_WAIT 5000 /* ms */
+
+struct VmfPreempt {
+    char *id;
+    GDBusConnection *link;
+    GSocketAddress *remote;
+    VmfPump *pump;
+    VmfWorkers *workers;
+    GCancellable *cancellable;
+    guint connections; /* of QEMU's, so far */
+};
+
+VmfPreempt *
+vmf_preempt_new(const VmfPreemptSetup *setup)
+{
+    VmfPreempt *self = g_atomic_rc_box_new0(VmfPreempt);
+
+    self->id = g_strdup(setup->id);
+    self->link = g_object_ref(setup->link);
+    self->remote = g_object_ref(setup->remote);
+    self->pump = g_object_ref(setup->pump);
+    self->workers = vmf_workers_ref(setup->workers);
+    self->cancellable = g_object_ref(setup->cancellable);
+    return self;
+}
+
+VmfPreempt *
+vmf_preempt_ref(VmfPreempt *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+vmf_preempt_clear(gpointer data)
+{
+    VmfPreempt *self = data;
+
+    g_object_unref(self->link);
+    g_object_unref(self->remote);
+    g_object_unref(self->pump);
+    vmf_workers_unref(self->workers);
+    g_object_unref(self->cancellable);
+    g_free(self->id);
+}
+
+void
+vmf_preempt_unref(VmfPreempt *self)
+{
+    g_atomic_rc_box_release_full(self, vmf_preempt_clear);
+}
+
+/* One connection, and who is to bring it on its way. */
+typedef struct {
+    VmfPreempt *preempt;
+    GSocket *connection;
+} VmfPreemptTask;
+
+static void
+vmf_preempt_task_free(gpointer data)
+{
+    VmfPreemptTask *task = data;
+
+    vmf_preempt_unref(task->preempt);
+    g_object_unref(task->connection);
+    g_free(task);
+}
+
+static gboolean
+vmf_preempt_add_link(VmfPreempt *self, GError **error)
+{
+    g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
+        self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "AddLink",
+        g_variant_new("(su)", self->id, VMF_PREEMPT_LINK), G_VARIANT_TYPE("(a{sv})"),
+        G_DBUS_CALL_FLAGS_NONE, VMF_ADD_LINK_WAIT, self->cancellable, error);
+    g_autoptr(GVariant) dict = answer ? g_variant_get_child_value(answer, 0) : NULL;
+    g_autoptr(GSocket) data = NULL;
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+    gboolean ok = FALSE;
+
+    if (!dict || !vmf_link_answer_get(dict, "ticket", ticket, sizeof ticket, error) ||
+        !vmf_link_answer_get(dict, "secret", secret, sizeof secret, error))
+        return FALSE;
+    data = vmf_data_dial(self->remote, ticket, self->cancellable, error);
+    ok = data &&
+         vmf_pump_attach_link(self->pump, data, VMF_PREEMPT_LINK, secret, self->cancellable, error);
+    explicit_bzero(secret, sizeof secret);
+    return ok;
+}
+
+static void
+vmf_preempt_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfPreemptTask *work = data;
+    VmfPreempt *self = work->preempt;
+    g_autoptr(GError) error = NULL;
+    gboolean linked = vmf_preempt_add_link(self, &error);
+
+    if (linked)
+        vmf_info(self->id, "a data link for the preempt channel is up");
+    else if (!g_cancellable_is_cancelled(self->cancellable))
+        vmf_warn(self->id, "no data link for the preempt channel, it shares the first: %s",
+                 error->message);
+    vmf_pump_attach_channel(self->pump, "qemu", linked ? VMF_PREEMPT_LINK : 0, work->connection);
+    g_task_return_boolean(task, linked);
+}
+
+gboolean
+vmf_preempt_take(VmfPreempt *self, GSocket *connection)
+{
+    g_autoptr(GTask) task = NULL;
+    VmfPreemptTask *work;
+
+    if (++self->connections != VMF_PREEMPT_TURN)
+        return FALSE;
+    work = g_new0(VmfPreemptTask, 1);
+    work->preempt = vmf_preempt_ref(self);
+    work->connection = g_object_ref(connection);
+    task = g_task_new(NULL, NULL, NULL, NULL);
+    g_task_set_task_data(task, work, vmf_preempt_task_free);
+    vmf_workers_run(self->workers, task, vmf_preempt_thread);
+    return TRUE;
+}
