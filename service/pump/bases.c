@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pump/bases.h"
+
+#include "delta/fingerprints.h"
+#include "delta/page-cache.h"
+
+struct VmfBases {
+    guint page_size;
+    VmfPageCache *cache;
+    VmfFingerprints *prints;
+};
+
+VmfBases *
+vmf_bases_new(guint page_size, guint64 cache, GError **error)
+{
+    VmfFingerprints *prints = vmf_fingerprints_new(page_size, error);
+    VmfBases *self;
+
+    if (!prints)
+        return NULL;
+    self = g_new0(VmfBases, 1);
+    self->page_size = page_size;
+    self->prints = prints;
+    self->cache = vmf_page_cache_new(page_size, cache);
+    return self;
+}
+
+void
+vmf_bases_free(VmfBases *self)
+{
+    vmf_page_cache_free(self->cache);
+    vmf_fingerprints_free(self->prints);
+    g_free(self);
+}
+
+static uint64_t
+vmf_bases_key(const VmfBases *self, const VmfPage *page)
+{
+    return vmf_page_key(page->block->index, page->address / self->page_size);
+}
+
+int
+vmf_bases_send(VmfBases *self, const VmfPage *page, uint8_t *out, gsize room)
+{
+    uint64_t key = vmf_bases_key(self, page);
+    size_t length = 0;
+    VmfCoded coded = vmf_page_cache_encode(self->cache, key, page->data, out, room, &length);
+    gboolean same;
+
+    if (coded == VMF_CODED_EQUAL)
+        return VMF_BASES_EQUAL;
+    same = vmf_fingerprints_put(self->prints, key, page->data);
+    if (coded == VMF_CODED_DELTA)
+        return (int)length;
+    return same ? VMF_BASES_EQUAL : VMF_BASES_WHOLE;
+}
+
+void
+vmf_bases_pass(VmfBases *self, const VmfPage *page)
+{
+    uint64_t key = vmf_bases_key(self, page);
+
+    vmf_page_cache_drop(self->cache, key);
+    if (page->kind == VMF_PAGE_ZERO && page->fill == 0)
+        (void)vmf_fingerprints_put_zero(self->prints, key);
+    else if (page->kind == VMF_PAGE_WHOLE)
+        (void)vmf_fingerprints_put(self->prints, key, page->data);
+    else
+        vmf_fingerprints_forget(self->prints, key);
+}
+
+void
+vmf_bases_set_cache(VmfBases *self, guint64 size)
+{
+    vmf_page_cache_set_limit(self->cache, size);
+}
+
+void
+vmf_bases_get_figures(const VmfBases *self, VmfBasesFigures *ret)
+{
+    VmfPageCacheFigures cache;
+
+    vmf_page_cache_figures(self->cache, &cache);
+    *ret = (VmfBasesFigures){
+        .hits = cache.hits,
+        .misses = cache.misses,
+        .cache_used = cache.used,
+        .cache_limit = cache.limit,
+        .tables = cache.tables + vmf_fingerprints_size(self->prints),
+    };
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the destination has of each page, as far as it can be told from what was sent: fingerprints
+ * of all pages, contents of those in the cache. Every page record that goes to the destination has
+ * to pass here.
+ *
+ * Units: bytes. Threads: one at a time.
+ */
+#pragma once
+
+#include "stream/stream.h"
+
+#define VMF_BASES_WHOLE 0    /* send it as it is */
+#define VMF_BASES_EQUAL (-1) /* the destination has it */
+
+typedef struct VmfBases VmfBases;
+
+/* Fails with VMF_ERROR_FAILED, without random numbers. */
+VmfBases *vmf_bases_new(guint page_size, guint64 cache, GError **error);
+void vmf_bases_free(VmfBases *bases);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfBases, vmf_bases_free)
+
+/*
+ * A whole page is to be sent. > 0: the length of its XBZRLE data, written to `out`; VMF_BASES_WHOLE
+ * or VMF_BASES_EQUAL, and `out` is spoiled. The destination must get what the answer says.
+ * room: of `out`, 0: no delta is wanted.
+ */
+int vmf_bases_send(VmfBases *bases, const VmfPage *page, uint8_t *out, gsize room);
+
+/* A record goes to the destination as it came. */
+void vmf_bases_pass(VmfBases *bases, const VmfPage *page);
+
+void vmf_bases_set_cache(VmfBases *bases, guint64 size);
+
+typedef struct {
+    guint64 hits, misses; /* pages whose content was in the cache, or not */
+    guint64 cache_used, cache_limit;
+    guint64 tables; /* bytes beside the cache */
+} VmfBasesFigures;
+
+void vmf_bases_get_figures(const VmfBases *bases, VmfBasesFigures *ret);
