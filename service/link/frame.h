@@ -34,6 +34,7 @@ typedef enum {
 } VmfFrameType;
 
 #define VMF_FRAME_FLAG_ACK_NOW 0x01 /* of DATA */
+#define VMF_FRAME_FLAG_PACKED 0x02  /* of DATA */
 
 typedef enum {
     VMF_SIDE_SOURCE = 1,

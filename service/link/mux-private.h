@@ -39,6 +39,7 @@ struct VmfMux {
     guint64 past_out, past_in; /* bytes of wires that are gone */
     VmfFrameParser parser;
     gboolean ready, bye_sent, bye_received;
+    gboolean packed_allowed;
     gboolean refused; /* what the other side says is not read any more */
     VmfHello peer;
     gint64 heard;                    /* monotonic time of the last bytes, µs */

@@ -87,9 +87,13 @@ vmf_mux_on_data(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError
 {
     VmfMuxChannel *channel = vmf_mux_expect(mux, frame, error);
     VmfSlice bytes = {from->chunk, (uint8_t *)frame->payload, frame->header.length};
+    gboolean packed = (frame->header.flags & VMF_FRAME_FLAG_PACKED) != 0;
 
     if (!channel)
         return FALSE;
+    if (packed && !mux->packed_allowed)
+        return REFUSE(error, "packed bytes of channel %u; expected none, as was agreed",
+                      channel->id);
     mux->arrived += bytes.length;
     if (!channel->reset) { /* else it was on its way when we gave the channel up */
         if (channel->received + bytes.length > channel->granted)
@@ -98,7 +102,7 @@ vmf_mux_on_data(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError
                           "offset %" G_GUINT64_FORMAT,
                           channel->id, channel->granted);
         channel->received += bytes.length;
-        mux->events->data(mux->owner, channel->id, &bytes);
+        mux->events->data(mux->owner, channel->id, &bytes, packed);
     }
     if (frame->header.flags & VMF_FRAME_FLAG_ACK_NOW)
         vmf_mux_acknowledge(mux, channel);

@@ -96,7 +96,7 @@ vmf_mux_room(const VmfMux *mux, guint id)
 }
 
 void
-vmf_mux_send(VmfMux *mux, guint id, VmfSlice bytes)
+vmf_mux_send(VmfMux *mux, guint id, VmfSlice bytes, gboolean packed)
 {
     VmfMuxChannel *channel = vmf_mux_channel(mux, id);
     VmfFrameHeader header = {
@@ -112,6 +112,8 @@ vmf_mux_send(VmfMux *mux, guint id, VmfSlice bytes)
                      bytes.length <= channel->credit - channel->sent);
     if (vmf_flow_sent(mux->flow, bytes.length, now))
         header.flags = VMF_FRAME_FLAG_ACK_NOW;
+    if (packed)
+        header.flags |= VMF_FRAME_FLAG_PACKED;
     header.sequence = channel->sent;
     vmf_frame_header_encode(&header, frame.data);
     channel->sent += bytes.length;

@@ -61,6 +61,12 @@ vmf_mux_is_listening(const VmfMux *mux)
     return mux->wire && !mux->refused;
 }
 
+void
+vmf_mux_allow_packed(VmfMux *mux)
+{
+    mux->packed_allowed = TRUE;
+}
+
 gboolean
 vmf_mux_is_attached(const VmfMux *mux)
 {

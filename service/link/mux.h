@@ -36,8 +36,8 @@ typedef struct {
     void (*ready)(gpointer owner);
     /* Destination: the source opened a channel. FALSE and VMF_ERROR_PROTOCOL refuse the link. */
     gboolean (*opened)(gpointer owner, guint channel, VmfChannelKind kind, GError **error);
-    /* Bytes of a channel, in order; keep with vmf_slice_keep(). */
-    void (*data)(gpointer owner, guint channel, const VmfSlice *bytes);
+    /* Bytes of a channel, in order, as they were sent; keep with vmf_slice_keep(). */
+    void (*data)(gpointer owner, guint channel, const VmfSlice *bytes, gboolean packed);
     /* After the last byte: the other end is at its end of file. */
     void (*end)(gpointer owner, guint channel);
     /* The other side has our END and delivered every byte before it. */
@@ -73,6 +73,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfMux, vmf_mux_free)
  */
 gboolean vmf_mux_attach(VmfMux *mux, const VmfWireSetup *setup, GError **error);
 void vmf_mux_detach(VmfMux *mux);
+
+/* Packed bytes were agreed on: they may come. */
+void vmf_mux_allow_packed(VmfMux *mux);
+
 gboolean vmf_mux_is_attached(const VmfMux *mux);
 gboolean vmf_mux_is_ready(const VmfMux *mux);
 
@@ -88,9 +92,9 @@ gsize vmf_mux_room(const VmfMux *mux, guint channel);
 
 /*
  * 1 to vmf_mux_room() and VMF_FRAME_PAYLOAD_MAX bytes; VMF_CHUNK_HEADROOM bytes in front of them
- * must be free. Takes the reference.
+ * must be free. Takes the reference. packed: the other side gets to know; only if it may be.
  */
-void vmf_mux_send(VmfMux *mux, guint channel, VmfSlice bytes);
+void vmf_mux_send(VmfMux *mux, guint channel, VmfSlice bytes, gboolean packed);
 
 /* The pace is another; `room` may come from inside. */
 void vmf_mux_pace_changed(VmfMux *mux);

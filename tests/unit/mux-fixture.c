@@ -27,7 +27,7 @@ on_opened(gpointer owner, guint channel, VmfChannelKind kind, GError **error)
 }
 
 static void
-on_data(gpointer owner, guint channel, const VmfSlice *bytes)
+on_data(gpointer owner, guint channel, const VmfSlice *bytes, gboolean packed)
 {
     MuxFixture *f = owner;
 
@@ -328,5 +328,5 @@ mux_source_sends(MuxFixture *f, gsize length)
 
     assert_true(vmf_mux_room(f->mux, 1) >= length);
     memset(chunk->data, 0, VMF_CHUNK_HEADROOM + length);
-    vmf_mux_send(f->mux, 1, (VmfSlice){chunk, chunk->data + VMF_CHUNK_HEADROOM, length});
+    vmf_mux_send(f->mux, 1, (VmfSlice){chunk, chunk->data + VMF_CHUNK_HEADROOM, length}, FALSE);
 }
