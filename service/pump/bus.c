@@ -142,7 +142,7 @@ vmf_pump_bus_start(VmfBusPump *object, GDBusMethodInvocation *call, const char *
     gsize length;
     const uint8_t *bytes = g_variant_get_fixed_array(secret, &length, 1);
 
-    if (vmf_pump_start(bus->pump, id, side, bytes, length, encrypt, &error))
+    if (vmf_pump_start(bus->pump, id, side, bytes, length, encrypt, options, &error))
         vmf_bus_pump_complete_start(object, call);
     else
         g_dbus_method_invocation_take_error(call, error);
@@ -234,6 +234,33 @@ vmf_pump_bus_set_bandwidth(VmfBusPump *object, GDBusMethodInvocation *call, guin
 {
     vmf_pump_set_bandwidth(bus->pump, rate);
     vmf_bus_pump_complete_set_bandwidth(object, call);
+    return TRUE;
+}
+
+static gboolean
+vmf_pump_bus_set_cache_size(VmfBusPump *object, GDBusMethodInvocation *call, guint64 size,
+                            VmfPumpBus *bus)
+{
+    vmf_pump_set_cache(bus->pump, size);
+    vmf_bus_pump_complete_set_cache_size(object, call);
+    return TRUE;
+}
+
+static gboolean
+vmf_pump_bus_set_delta(VmfBusPump *object, GDBusMethodInvocation *call, gboolean delta,
+                       VmfPumpBus *bus)
+{
+    vmf_pump_set_delta(bus->pump, delta);
+    vmf_bus_pump_complete_set_delta(object, call);
+    return TRUE;
+}
+
+static gboolean
+vmf_pump_bus_set_compression(VmfBusPump *object, GDBusMethodInvocation *call, int level,
+                             VmfPumpBus *bus)
+{
+    vmf_pump_set_zstd(bus->pump, level);
+    vmf_bus_pump_complete_set_compression(object, call);
     return TRUE;
 }
 
@@ -363,6 +390,11 @@ vmf_pump_bus_new(int listener, VmfPumpBusDone done, gpointer data)
                      bus);
     g_signal_connect(bus->object, "handle-set-bandwidth", G_CALLBACK(vmf_pump_bus_set_bandwidth),
                      bus);
+    g_signal_connect(bus->object, "handle-set-cache-size", G_CALLBACK(vmf_pump_bus_set_cache_size),
+                     bus);
+    g_signal_connect(bus->object, "handle-set-delta", G_CALLBACK(vmf_pump_bus_set_delta), bus);
+    g_signal_connect(bus->object, "handle-set-compression",
+                     G_CALLBACK(vmf_pump_bus_set_compression), bus);
     g_signal_connect(bus->object, "handle-stop", G_CALLBACK(vmf_pump_bus_stop), bus);
     bus->watch = vmf_watch_new(listener, vmf_pump_bus_accept, bus);
     vmf_watch_want(bus->watch, G_IO_IN);

@@ -12,6 +12,8 @@
 #pragma once
 
 #include "link/mux.h"
+#include "pump/stages.h"
+#include "stream/stream.h"
 
 #define VMF_CHANNEL_HOLD 60 /* s */
 #define VMF_CHANNEL_WAIT 30 /* s, for the socket of a wanted channel */
@@ -21,6 +23,8 @@ typedef struct VmfChannel VmfChannel;
 typedef struct {
     /* Bytes were taken from, or written to, the socket. */
     void (*moved)(gpointer owner, gsize from_socket, gsize to_socket);
+    /* Source: what kind of connection of QEMU's it is. */
+    void (*sniffed)(gpointer owner, VmfChannel *channel, VmfConnection connection);
     /* Over, cleanly if error is NULL. May come from inside a call; do not free the channel in it.
      */
     void (*over)(gpointer owner, VmfChannel *channel, const GError *error);
@@ -32,6 +36,9 @@ typedef struct {
     VmfSide side;
     VmfMux *mux;
     VmfChunkPool *pool;
+    VmfStagesSetup stages;             /* source: for QEMU's main connection */
+    const VmfStagesSettings *settings; /* for the beginning; NULL: no stages */
+    guint window_log;                  /* destination: of packed bytes; 0: none may come */
 } VmfChannelSetup;
 
 /* A channel without a socket yet; for the destination, one that will be refused if none comes. */
@@ -46,11 +53,14 @@ gboolean vmf_channel_is_over(const VmfChannel *channel);
 /* It has no socket and still waits for one. */
 gboolean vmf_channel_is_wanted(const VmfChannel *channel);
 
+/* The stages of QEMU's main connection, to be asked and told; NULL: there are none. */
+VmfStages *vmf_channel_stages(const VmfChannel *channel);
+
 /* Takes the descriptor, whatever happens. */
 void vmf_channel_attach(VmfChannel *channel, int fd);
 
 /* What the link says; see VmfMuxEvents. */
-void vmf_channel_data(VmfChannel *channel, const VmfSlice *bytes);
+void vmf_channel_data(VmfChannel *channel, const VmfSlice *bytes, gboolean packed);
 void vmf_channel_end(VmfChannel *channel);
 void vmf_channel_end_acknowledged(VmfChannel *channel);
 void vmf_channel_room(VmfChannel *channel);

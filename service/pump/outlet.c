@@ -162,6 +162,12 @@ vmf_outlet_write(VmfOutlet *outlet, const VmfSlice *bytes)
         outlet->events->delivered(outlet->owner, written);
 }
 
+gsize
+vmf_outlet_waiting(const VmfOutlet *outlet)
+{
+    return outlet->queue.bytes;
+}
+
 void
 vmf_outlet_end(VmfOutlet *outlet)
 {

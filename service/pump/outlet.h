@@ -32,6 +32,9 @@ void vmf_outlet_attach(VmfOutlet *outlet, int fd);
 /* The slice stays the caller's; what cannot be written now is kept. */
 void vmf_outlet_write(VmfOutlet *outlet, const VmfSlice *bytes);
 
+/* Bytes that it was given and the socket has not taken. */
+gsize vmf_outlet_waiting(const VmfOutlet *outlet);
+
 /* Half-close after all that was given. */
 void vmf_outlet_end(VmfOutlet *outlet);
 

@@ -28,7 +28,11 @@ static gboolean
 vmf_pump_tell_figures(gpointer data)
 {
     VmfPump *pump = data;
+    VmfMuxFigures figures;
 
+    vmf_pump_get_figures(pump, &figures);
+    if (pump->main)
+        vmf_stages_set_link_rate(pump->main, figures.rate);
     pump->events->figures(pump->owner);
     if (pump->statistics.last == pump->told)
         vmf_timer_clear(&pump->figures);
@@ -59,16 +63,45 @@ vmf_pump_on_over(gpointer owner, VmfChannel *channel, const GError *error)
     vmf_pump_check_over(pump);
 }
 
+/*
+ * With multifd, pages go over several connections, and what was sent last for one cannot be told
+ * from the main one. Its further connections come before any page comes again.
+ */
+static void
+vmf_pump_on_sniffed(gpointer owner, VmfChannel *channel, VmfConnection connection)
+{
+    VmfPump *pump = owner;
+
+    if (connection == VMF_CONNECTION_TLS)
+        pump->untouched = "QEMU encrypts its stream";
+    else if (connection == VMF_CONNECTION_MULTIFD)
+        pump->untouched = "QEMU sends over several connections";
+    if (connection == VMF_CONNECTION_MULTIFD && pump->main)
+        vmf_stages_give_up(pump->main, pump->untouched);
+    if (!pump->main)
+        pump->main = vmf_channel_stages(channel);
+}
+
 static const VmfChannelEvents vmf_pump_channel_events = {
     .moved = vmf_pump_on_moved,
+    .sniffed = vmf_pump_on_sniffed,
     .over = vmf_pump_on_over,
 };
 
 VmfChannel *
 vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind, VmfMux *mux)
 {
+    const VmfStagesSetup *stages = &pump->options.stages;
     const VmfChannelSetup setup = {
-        .id = id, .kind = kind, .side = pump->side, .mux = mux, .pool = pump->pool};
+        .id = id,
+        .kind = kind,
+        .side = pump->side,
+        .mux = mux,
+        .pool = pump->pool,
+        .stages = *stages,
+        .settings = vmf_stages_setup_is_empty(stages) ? NULL : &pump->options.settings,
+        .window_log = pump->side == VMF_SIDE_DESTINATION ? stages->window_log : 0,
+    };
     VmfChannel *channel = vmf_channel_new(&setup, &vmf_pump_channel_events, pump);
 
     pump->carries_qemu |= kind == VMF_CHANNEL_QEMU;

@@ -83,9 +83,9 @@ vmf_pump_link_channel(gpointer owner, guint id)
 }
 
 static void
-vmf_pump_on_data(gpointer owner, guint id, const VmfSlice *bytes)
+vmf_pump_on_data(gpointer owner, guint id, const VmfSlice *bytes, gboolean packed)
 {
-    vmf_channel_data(vmf_pump_link_channel(owner, id), bytes);
+    vmf_channel_data(vmf_pump_link_channel(owner, id), bytes, packed);
 }
 
 static void
@@ -211,6 +211,8 @@ vmf_pump_link_new(VmfPump *pump, guint number)
     link->pump = pump;
     link->number = number;
     link->mux = vmf_mux_new(&setup, &vmf_pump_mux_events, link);
+    if (pump->side == VMF_SIDE_DESTINATION && pump->options.stages.window_log > 0)
+        vmf_mux_allow_packed(link->mux);
     return link;
 }
 

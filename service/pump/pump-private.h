@@ -6,6 +6,7 @@
 #pragma once
 
 #include "pump/channel.h"
+#include "pump/pump-options.h"
 #include "pump/pump.h"
 #include "pump/statistics.h"
 
@@ -34,6 +35,9 @@ struct VmfPump {
 
     VmfChunkPool *pool;
     VmfPace pace;
+    VmfPumpOptions options;
+    VmfStages *main;       /* those of QEMU's main connection, its channel's; NULL: none yet */
+    const char *untouched; /* why QEMU's stream is not worked on; NULL: the stages know */
     VmfPumpLink *links[VMF_PUMP_LINKS]; /* 0 from Start on; the others from their first use on */
     GPtrArray *channels;                /* of VmfChannel; [id - 1]; NULL: not opened yet */
     guint n_channels, n_over;

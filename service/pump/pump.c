@@ -196,7 +196,7 @@ vmf_pump_free(VmfPump *pump)
 
 gboolean
 vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *secret,
-               gsize secret_length, gboolean encrypt, GError **error)
+               gsize secret_length, gboolean encrypt, GVariant *options, GError **error)
 {
     gboolean source = g_str_equal(side, "source");
 
@@ -213,6 +213,8 @@ vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *s
                     VMF_TICKET_SECRET_SIZE);
         return FALSE;
     }
+    if (!vmf_pump_options_parse(options, &pump->options, error))
+        return FALSE;
     g_free(pump->id);
     pump->id = g_strdup(id);
     pump->side = source ? VMF_SIDE_SOURCE : VMF_SIDE_DESTINATION;
@@ -221,6 +223,36 @@ vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *s
     pump->links[0] = vmf_pump_link_new(pump, 0);
     vmf_pump_set_state(pump, VMF_PUMP_STARTED);
     return TRUE;
+}
+
+/* ---- what is changed on the way ---- */
+
+static void
+vmf_pump_apply_settings(VmfPump *pump)
+{
+    if (pump->main)
+        vmf_stages_set(pump->main, &pump->options.settings);
+}
+
+void
+vmf_pump_set_cache(VmfPump *pump, guint64 size)
+{
+    pump->options.settings.cache = size;
+    vmf_pump_apply_settings(pump);
+}
+
+void
+vmf_pump_set_delta(VmfPump *pump, gboolean delta)
+{
+    pump->options.settings.delta = delta;
+    vmf_pump_apply_settings(pump);
+}
+
+void
+vmf_pump_set_zstd(VmfPump *pump, int level)
+{
+    pump->options.settings.zstd = CLAMP(level, VMF_PACK_AUTO, VMF_PACK_LEVEL_MAX);
+    vmf_pump_apply_settings(pump);
 }
 
 void
@@ -286,9 +318,14 @@ vmf_pump_wanted(const VmfPump *pump)
 GVariant *
 vmf_pump_statistics(const VmfPump *pump)
 {
+    VmfStagesFigures stages = {0};
     VmfMuxFigures figures;
 
     vmf_pump_get_figures(pump, &figures);
+    if (pump->main)
+        vmf_stages_get_figures(pump->main, &stages);
+    if (pump->untouched)
+        g_strlcpy(stages.why, pump->untouched, sizeof stages.why);
     return vmf_statistics_variant(&pump->statistics, &figures, pump->pool,
-                                  pump->n_channels - pump->n_over);
+                                  pump->n_channels - pump->n_over, &stages);
 }

@@ -48,9 +48,10 @@ VmfPump *vmf_pump_new(const VmfPumpEvents *events, gpointer owner);
 void vmf_pump_free(VmfPump *pump);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPump, vmf_pump_free)
 
-/* Fails with VMF_ERROR_INVALID_ARGUMENT, or VMF_ERROR_FAILED if it was started before. */
+/* options: a{sv} as in the XML, or NULL. Fails with VMF_ERROR_INVALID_ARGUMENT, or VMF_ERROR_FAILED
+ * if it was started before. */
 gboolean vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *secret,
-                        gsize secret_length, gboolean encrypt, GError **error);
+                        gsize secret_length, gboolean encrypt, GVariant *options, GError **error);
 
 /* error: NULL when the link stands; the caller's. Called exactly once, from the main loop. */
 typedef void (*VmfPumpLinked)(gpointer data, const GError *error);
@@ -73,6 +74,12 @@ gboolean vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reaso
 
 /* Bytes per second of stream that are sent at most, frames included; 0: no bound. At any time. */
 void vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate);
+
+/* At any time, at the source: memory for contents in bytes; whether pages are left out or sent as
+ * deltas; how hard to pack (VMF_PACK_AUTO, VMF_PACK_OFF, or a level). */
+void vmf_pump_set_cache(VmfPump *pump, guint64 size);
+void vmf_pump_set_delta(VmfPump *pump, gboolean delta);
+void vmf_pump_set_zstd(VmfPump *pump, int level);
 
 /* error: why, for the other side and the report. */
 void vmf_pump_stop(VmfPump *pump, const GError *error);

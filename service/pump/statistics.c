@@ -27,9 +27,51 @@ vmf_statistics_cpu(void)
            (guint64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static GVariant *
+vmf_statistics_pages(const VmfRewriteFigures *figures)
+{
+    GVariantBuilder builder;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{st}"));
+    g_variant_builder_add(&builder, "{st}", "zero", figures->zero);
+    g_variant_builder_add(&builder, "{st}", "unchanged", figures->unchanged);
+    g_variant_builder_add(&builder, "{st}", "delta", figures->delta);
+    g_variant_builder_add(&builder, "{st}", "whole", figures->whole);
+    return g_variant_builder_end(&builder);
+}
+
+static void
+vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
+{
+    const VmfRewriteFigures *rewrite = &stages->rewrite;
+    const struct {
+        const char *name;
+        guint64 value;
+    } numbers[] = {
+        {"stages-in", rewrite->in},
+        {"stages-out", stages->pack_out + stages->raw},
+        {"delta-bytes", rewrite->delta_bytes},
+        {"cache-hits", rewrite->bases.hits},
+        {"cache-misses", rewrite->bases.misses},
+        {"cache-used", rewrite->bases.cache_used},
+        {"cache-size", rewrite->bases.cache_limit},
+        {"tables", rewrite->bases.tables},
+        {"zstd-in", stages->pack_in},
+        {"zstd-out", stages->pack_out},
+        {"cpu-delta-us", (guint64)stages->rewrite_cpu},
+        {"cpu-zstd-us", (guint64)stages->pack_cpu},
+    };
+
+    g_variant_dict_insert_value(dict, "pages", vmf_statistics_pages(rewrite));
+    for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++)
+        g_variant_dict_insert(dict, numbers[i].name, "t", numbers[i].value);
+    g_variant_dict_insert(dict, "zstd-level", "i", stages->way.raw ? 0 : stages->way.level);
+    g_variant_dict_insert(dict, "untouched", "s", stages->why);
+}
+
 GVariant *
 vmf_statistics_variant(const VmfStatistics *statistics, const VmfMuxFigures *figures,
-                       VmfChunkPool *pool, guint channels)
+                       VmfChunkPool *pool, guint channels, const VmfStagesFigures *stages)
 {
     GVariantDict dict;
 
@@ -46,6 +88,7 @@ vmf_statistics_variant(const VmfStatistics *statistics, const VmfMuxFigures *fig
     g_variant_dict_insert(&dict, "channels", "u", channels);
     g_variant_dict_insert(&dict, "links", "u", figures->links);
     g_variant_dict_insert(&dict, "cpu-us", "t", vmf_statistics_cpu());
+    vmf_statistics_add_stages(&dict, stages);
     return g_variant_dict_end(&dict);
 }
 

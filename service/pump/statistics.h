@@ -3,6 +3,7 @@
 #pragma once
 
 #include "link/mux.h"
+#include "pump/stages.h"
 
 typedef struct {
     guint64 from_sockets, to_sockets; /* bytes */
@@ -13,7 +14,8 @@ void vmf_statistics_moved(VmfStatistics *statistics, gsize from_socket, gsize to
 
 /* The a{sv} of org.vmferry1.Pump; floating. */
 GVariant *vmf_statistics_variant(const VmfStatistics *statistics, const VmfMuxFigures *figures,
-                                 VmfChunkPool *pool, guint channels);
+                                 VmfChunkPool *pool, guint channels,
+                                 const VmfStagesFigures *stages);
 
 /* One line for the log: bytes, seconds, rate, CPU. */
 char *vmf_statistics_summary(const VmfStatistics *statistics, const VmfMuxFigures *figures);

@@ -97,6 +97,13 @@ pump_pair_attach(PumpSide *side, int fd, gboolean initiator, guint number,
 PumpPair *
 pump_pair_new(gboolean encrypt)
 {
+    return pump_pair_new_with(encrypt, NULL);
+}
+
+PumpPair *
+pump_pair_new_with(gboolean encrypt, GVariant *options)
+{
+    g_autoptr(GVariant) taken = options ? g_variant_ref_sink(options) : NULL;
     PumpPair *pair = g_new0(PumpPair, 1);
     PumpSide *sides[] = {&pair->source, &pair->destination};
 
@@ -108,7 +115,7 @@ pump_pair_new(gboolean encrypt)
         sides[i]->pump = vmf_pump_new(&events, sides[i]);
         vmf_pump_set_attended(sides[i]->pump, TRUE);
         assert_true(vmf_pump_start(sides[i]->pump, "test", i == 0 ? "source" : "destination",
-                                   secret, sizeof secret, encrypt, NULL));
+                                   secret, sizeof secret, encrypt, taken, NULL));
     }
     return pair;
 }

@@ -36,8 +36,9 @@ struct PumpPair {
     int at_destination[PUMP_CHANNELS_MAX]; /* -1: not there */
 };
 
-/* Started, not linked. */
+/* Started, not linked; with these options of Start (taken), or NULL. */
 PumpPair *pump_pair_new(gboolean encrypt);
+PumpPair *pump_pair_new_with(gboolean encrypt, GVariant *options);
 
 /* And linked. */
 PumpPair *pump_pair_linked(gboolean encrypt);

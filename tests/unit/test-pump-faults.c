@@ -277,7 +277,7 @@ test_calls_out_of_place(void **state)
     g_autoptr(GError) none = NULL;
     int fds[2];
 
-    assert_false(vmf_pump_start(pair->source.pump, "x", "source", secret, 32, TRUE, &again));
+    assert_false(vmf_pump_start(pair->source.pump, "x", "source", secret, 32, TRUE, NULL, &again));
     assert_error(again, VMF_ERROR_FAILED, "started before");
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(vmf_pump_attach_channel(pair->source.pump, "qemu", 0, fds[0], &early), 0);
@@ -303,8 +303,8 @@ test_bad_starts(void **state)
         VmfPump *pump = vmf_pump_new(pump_pair_events(), &pair->source);
         g_autoptr(GError) error = NULL;
 
-        assert_false(
-            vmf_pump_start(pump, cases[i].id, cases[i].side, secret, cases[i].length, 1, &error));
+        assert_false(vmf_pump_start(pump, cases[i].id, cases[i].side, secret, cases[i].length, 1,
+                                    NULL, &error));
         assert_error(error, VMF_ERROR_INVALID_ARGUMENT, "secret of 32 bytes");
         assert_string_equal(vmf_pump_state_name(pump), "waiting");
         vmf_pump_free(pump);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pump/pump-options.h"
+
+#include "base/error.h"
+
+gboolean
+vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
+{
+    VmfPumpOptions options = {.settings = {.delta = TRUE, .zstd = VMF_PACK_AUTO}};
+    VmfRewriteSetup *rewrite = &options.stages.rewrite;
+    VmfStagesSettings *settings = &options.settings;
+    const struct {
+        const char *name;
+        const char *type;
+        gpointer value;
+    } known[] = {
+        {"xbzrle", "b", &rewrite->xbzrle},
+        {"unchanged", "b", &rewrite->unchanged},
+        {"zstd-window", "u", &options.stages.window_log},
+        {"delta", "b", &settings->delta},
+        {"cache", "t", &settings->cache},
+        {"zstd", "i", &settings->zstd},
+    };
+    guint log;
+
+    for (gsize i = 0; dict && i < G_N_ELEMENTS(known); i++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(dict, known[i].name, NULL);
+
+        if (!value || g_variant_is_of_type(value, G_VARIANT_TYPE(known[i].type))) {
+            (void)g_variant_lookup(dict, known[i].name, known[i].type, known[i].value);
+            continue;
+        }
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                    "the pump's option \"%s\" must be of type %s", known[i].name, known[i].type);
+        return FALSE;
+    }
+    log = options.stages.window_log;
+    rewrite->cache = settings->cache;
+    *ret = options;
+    if ((log == 0 || (log >= VMF_WINDOW_LOG_MIN && log <= VMF_WINDOW_LOG_MAX)) &&
+        settings->zstd >= VMF_PACK_AUTO && settings->zstd <= VMF_PACK_LEVEL_MAX)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                "the pump's options: expected a window of 0 or %d to %d bits and a level of %d to "
+                "%d, found %u and %d",
+                VMF_WINDOW_LOG_MIN, VMF_WINDOW_LOG_MAX, VMF_PACK_AUTO, VMF_PACK_LEVEL_MAX, log,
+                settings->zstd);
+    return FALSE;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The options of Start (data/org.vmferry1.Pump.xml). Plain data; pure. */
+#pragma once
+
+#include "pump/stages.h"
+
+typedef struct {
+    VmfStagesSetup stages;
+    VmfStagesSettings settings;
+} VmfPumpOptions;
+
+/* `dict`: a{sv}, or NULL for none. Fails with VMF_ERROR_INVALID_ARGUMENT: type or range. */
+gboolean vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error);

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pump/stages.h"
+
+#include <time.h>
+
+#define DUCT (512 * 1024)     /* bytes before a stage */
+#define DUCT_OUT (128 * 1024) /* bytes that wait for the link's room */
+
+struct VmfStages {
+    VmfStagesSetup setup;
+    VmfChunkPool *pool;
+    void (*stirred)(gpointer owner);
+    gpointer owner;
+    GSource *wake;
+
+    VmfDuct *in, *between, *out; /* between: NULL: nothing is packed */
+    GThread *rewriter, *packer;
+    gint urgent; /* atomic: post-copy */
+
+    GMutex lock; /* for the following */
+    VmfStagesSettings settings;
+    guint changes; /* of the settings */
+    const char *give_up;
+    guint64 link_rate;
+    VmfStagesFigures figures;
+
+    /* the packer's */
+    VmfPackChoice choice;
+    gint64 blocked;
+    gsize packed_in, packed_out;
+};
+
+/* CPU time of the calling thread, µs. */
+static gint64
+vmf_stages_cpu(void)
+{
+    struct timespec used;
+
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) < 0)
+        return 0;
+    return used.tv_sec * G_USEC_PER_SEC + used.tv_nsec / 1000;
+}
+
+/* ---- the delta stage's thread ---- */
+
+static void
+vmf_stages_rewritten(gpointer owner, VmfSlice bytes)
+{
+    VmfStages *stages = owner;
+    VmfParcel parcel = {.bytes = bytes};
+
+    (void)vmf_duct_push(stages->between ? stages->between : stages->out, &parcel);
+}
+
+/* Takes over what was set, and gives out what was counted. */
+static void
+vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
+{
+    VmfStagesSettings settings;
+    const char *give_up;
+    gboolean changed;
+
+    g_mutex_lock(&stages->lock);
+    settings = stages->settings;
+    give_up = stages->give_up;
+    changed = *seen != stages->changes;
+    *seen = stages->changes;
+    vmf_rewrite_get_figures(rewrite, &stages->figures.rewrite);
+    stages->figures.rewrite_cpu = vmf_stages_cpu();
+    if (vmf_rewrite_why(rewrite))
+        g_strlcpy(stages->figures.why, vmf_rewrite_why(rewrite), sizeof stages->figures.why);
+    g_mutex_unlock(&stages->lock);
+    if (changed) {
+        vmf_rewrite_set_cache(rewrite, settings.cache);
+        vmf_rewrite_set_on(rewrite, settings.delta);
+    }
+    if (give_up)
+        vmf_rewrite_give_up(rewrite, give_up);
+}
+
+static gpointer
+vmf_stages_rewrite(gpointer data)
+{
+    VmfStages *stages = data;
+    g_autoptr(VmfRewrite) rewrite =
+        vmf_rewrite_new(&stages->setup.rewrite, stages->pool, vmf_stages_rewritten, stages);
+    VmfDuctAnswer answer = VMF_DUCT_EMPTY;
+    VmfParcel parcel;
+    guint seen = 0;
+
+    while (answer != VMF_DUCT_OVER) {
+        vmf_stages_sync_rewriter(stages, rewrite, &seen);
+        answer = vmf_duct_pop(stages->in, FALSE, &parcel);
+        if (answer == VMF_DUCT_EMPTY) {
+            vmf_rewrite_flush(rewrite);
+            answer = vmf_duct_pop(stages->in, TRUE, &parcel);
+        }
+        if (answer != VMF_DUCT_PARCEL)
+            continue;
+        vmf_rewrite_put(rewrite, &parcel.bytes);
+        vmf_chunk_unref(parcel.bytes.chunk);
+        if (vmf_rewrite_is_postcopy(rewrite))
+            g_atomic_int_set(&stages->urgent, TRUE);
+    }
+    vmf_rewrite_end(rewrite);
+    vmf_stages_sync_rewriter(stages, rewrite, &seen);
+    vmf_duct_end(stages->between ? stages->between : stages->out);
+    return NULL;
+}
+
+/* ---- the packer's thread ---- */
+
+static void
+vmf_stages_packed(gpointer owner, const VmfParcel *parcel, gsize taken)
+{
+    VmfStages *stages = owner;
+    gsize length = parcel->bytes.length;
+    gint64 begin = g_get_monotonic_time();
+
+    (void)vmf_duct_push(stages->out, parcel);
+    stages->blocked += g_get_monotonic_time() - begin;
+    stages->packed_in += taken;
+    stages->packed_out += length;
+    g_mutex_lock(&stages->lock);
+    if (parcel->packed) {
+        stages->figures.pack_in += taken;
+        stages->figures.pack_out += length;
+    } else {
+        stages->figures.raw += taken;
+    }
+    g_mutex_unlock(&stages->lock);
+}
+
+/* Decides how to go on, and gives out what was counted. */
+static void
+vmf_stages_sync_packer(VmfStages *stages, VmfPack *pack)
+{
+    VmfPackWay way;
+
+    g_mutex_lock(&stages->lock);
+    vmf_pack_choice_set(&stages->choice, stages->settings.zstd);
+    way = vmf_pack_choice_way(&stages->choice);
+    if (g_atomic_int_get(&stages->urgent))
+        way.raw = TRUE;
+    stages->figures.way = way;
+    stages->figures.pack_cpu = vmf_stages_cpu();
+    g_mutex_unlock(&stages->lock);
+    vmf_pack_set_way(pack, &way);
+}
+
+/* What happened since `begin`, for the choice. */
+static void
+vmf_stages_note(VmfStages *stages, gint64 begin)
+{
+    VmfPackBatch batch = {
+        .begin = begin,
+        .end = g_get_monotonic_time(),
+        .in = stages->packed_in,
+        .out = stages->packed_out,
+        .blocked = stages->blocked,
+    };
+    guint64 rate;
+
+    batch.busy = batch.end - begin - batch.blocked;
+    g_mutex_lock(&stages->lock);
+    rate = stages->link_rate;
+    g_mutex_unlock(&stages->lock);
+    vmf_pack_choice_note(&stages->choice, &batch, rate);
+    stages->blocked = 0;
+    stages->packed_in = stages->packed_out = 0;
+}
+
+static gpointer
+vmf_stages_pack(gpointer data)
+{
+    VmfStages *stages = data;
+    g_autoptr(VmfPack) pack =
+        vmf_pack_new(stages->setup.window_log, stages->pool, vmf_stages_packed, stages);
+    VmfDuctAnswer answer = VMF_DUCT_EMPTY;
+    VmfParcel parcel;
+    gint64 begin;
+
+    while (answer != VMF_DUCT_OVER) {
+        vmf_stages_sync_packer(stages, pack);
+        begin = g_get_monotonic_time();
+        answer = vmf_duct_pop(stages->between, FALSE, &parcel);
+        if (answer == VMF_DUCT_EMPTY) {
+            vmf_pack_flush(pack);
+            answer = vmf_duct_pop(stages->between, TRUE, &parcel);
+            begin = g_get_monotonic_time();
+        }
+        if (answer != VMF_DUCT_PARCEL)
+            continue;
+        vmf_pack_put(pack, &parcel.bytes);
+        vmf_chunk_unref(parcel.bytes.chunk);
+        vmf_stages_note(stages, begin);
+    }
+    vmf_pack_flush(pack);
+    vmf_stages_sync_packer(stages, pack);
+    vmf_duct_end(stages->out);
+    return NULL;
+}
+
+/* ---- the main loop's side ---- */
+
+static gboolean
+vmf_stages_dispatch(GSource *source, GSourceFunc func, gpointer data)
+{
+    g_source_set_ready_time(source, -1);
+    return func(data);
+}
+
+static GSourceFuncs vmf_stages_funcs = {.dispatch = vmf_stages_dispatch};
+
+static gboolean
+vmf_stages_on_wake(gpointer data)
+{
+    VmfStages *stages = data;
+
+    stages->stirred(stages->owner);
+    return G_SOURCE_CONTINUE;
+}
+
+/* From any thread. */
+static void
+vmf_stages_wake(gpointer data)
+{
+    VmfStages *stages = data;
+
+    g_source_set_ready_time(stages->wake, 0);
+}
+
+VmfStages *
+vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, VmfChunkPool *pool,
+               void (*stirred)(gpointer owner), gpointer owner)
+{
+    g_autoptr(GMainContext) context = g_main_context_ref_thread_default();
+    VmfStages *stages = g_new0(VmfStages, 1);
+
+    stages->setup = *setup;
+    stages->settings = *settings;
+    stages->changes = 1;
+    stages->pool = pool;
+    stages->stirred = stirred;
+    stages->owner = owner;
+    g_mutex_init(&stages->lock);
+    vmf_pack_choice_init(&stages->choice);
+    stages->wake = g_source_new(&vmf_stages_funcs, sizeof(GSource));
+    g_source_set_callback(stages->wake, vmf_stages_on_wake, stages, NULL);
+    g_source_attach(stages->wake, context);
+    stages->in = vmf_duct_new(DUCT, vmf_stages_wake, stages);
+    stages->out = vmf_duct_new(DUCT_OUT, vmf_stages_wake, stages);
+    if (setup->window_log > 0) {
+        stages->between = vmf_duct_new(DUCT, vmf_stages_wake, stages);
+        stages->packer = g_thread_new("pack", vmf_stages_pack, stages);
+    }
+    stages->rewriter = g_thread_new("rewrite", vmf_stages_rewrite, stages);
+    return stages;
+}
+
+void
+vmf_stages_stop(VmfStages *stages)
+{
+    VmfDuct *const ducts[] = {stages->in, stages->between, stages->out};
+
+    for (guint i = 0; i < G_N_ELEMENTS(ducts); i++)
+        if (ducts[i])
+            vmf_duct_close(ducts[i]);
+}
+
+void
+vmf_stages_free(VmfStages *stages)
+{
+    vmf_stages_stop(stages);
+    g_thread_join(stages->rewriter);
+    if (stages->packer)
+        g_thread_join(stages->packer);
+    g_source_destroy(stages->wake);
+    g_source_unref(stages->wake);
+    vmf_duct_free(stages->in);
+    vmf_duct_free(stages->out);
+    g_clear_pointer(&stages->between, vmf_duct_free);
+    g_mutex_clear(&stages->lock);
+    g_free(stages);
+}
+
+void
+vmf_stages_set(VmfStages *stages, const VmfStagesSettings *settings)
+{
+    g_mutex_lock(&stages->lock);
+    stages->settings = *settings;
+    stages->changes++;
+    g_mutex_unlock(&stages->lock);
+}
+
+void
+vmf_stages_set_link_rate(VmfStages *stages, guint64 rate)
+{
+    g_mutex_lock(&stages->lock);
+    stages->link_rate = rate;
+    g_mutex_unlock(&stages->lock);
+}
+
+void
+vmf_stages_give_up(VmfStages *stages, const char *why)
+{
+    g_mutex_lock(&stages->lock);
+    stages->give_up = why;
+    g_mutex_unlock(&stages->lock);
+}
+
+gsize
+vmf_stages_room(VmfStages *stages)
+{
+    if (g_atomic_int_get(&stages->urgent))
+        return 0; /* until the stages are left out */
+    return vmf_duct_room(stages->in) > 0 ? VMF_CHUNK_SIZE : 0;
+}
+
+void
+vmf_stages_put(VmfStages *stages, VmfSlice bytes)
+{
+    VmfParcel parcel = {.bytes = bytes};
+
+    vmf_duct_add(stages->in, &parcel);
+}
+
+void
+vmf_stages_end(VmfStages *stages)
+{
+    vmf_duct_end(stages->in);
+}
+
+VmfDuctAnswer
+vmf_stages_take(VmfStages *stages, VmfParcel *ret)
+{
+    return vmf_duct_pop(stages->out, FALSE, ret);
+}
+
+gboolean
+vmf_stages_wants_out(const VmfStages *stages)
+{
+    return g_atomic_int_get(&stages->urgent) != 0;
+}
+
+gboolean
+vmf_stages_is_drained(VmfStages *stages)
+{
+    vmf_duct_watch_idle(stages->in);
+    if (stages->between)
+        vmf_duct_watch_idle(stages->between);
+    return vmf_duct_is_idle(stages->in) &&
+           (!stages->between || vmf_duct_is_idle(stages->between)) &&
+           vmf_duct_held(stages->out) == 0;
+}
+
+void
+vmf_stages_get_figures(VmfStages *stages, VmfStagesFigures *ret)
+{
+    g_mutex_lock(&stages->lock);
+    *ret = stages->figures;
+    if (!stages->between)
+        ret->raw = ret->rewrite.out;
+    g_mutex_unlock(&stages->lock);
+}
