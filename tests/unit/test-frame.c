@@ -41,7 +41,7 @@ test_headers_that_are_refused(void **state)
         {{.type = (VmfFrameType)0}, "unknown type 0"},
         {{.type = (VmfFrameType)10}, "unknown type 10"},
         {{.type = (VmfFrameType)255}, "unknown type 255"},
-        {{.type = VMF_FRAME_DATA, .flags = 2, .channel = 1, .length = 1}, "unknown flags"},
+        {{.type = VMF_FRAME_DATA, .flags = 4, .channel = 1, .length = 1}, "unknown flags"},
         {{.type = VMF_FRAME_END, .flags = 1, .channel = 1}, "unknown flags"},
         {{.type = VMF_FRAME_DATA, .channel = 0, .length = 1}, "wrong channel"},
         {{.type = VMF_FRAME_HELLO, .channel = 1, .length = 24}, "wrong channel"},
