@@ -255,11 +255,11 @@ vmf_control_dial(const VmfIdentity *identity, const char *name, const char *addr
     connection = vmf_control_connect(name, address, default_port, cancellable, error);
     if (!connection)
         return NULL;
-    tls = g_tls_client_connection_new(G_IO_STREAM(connection), expected, &problem);
-    if (tls) {
-        g_tls_connection_set_database(G_TLS_CONNECTION(tls), identity->authorities);
+    tls = g_initable_new(g_tls_backend_get_client_connection_type(g_tls_backend_get_default()),
+                         cancellable, &problem, "base-io-stream", connection, "database",
+                         identity->authorities, "server-identity", expected, NULL);
+    if (tls)
         g_tls_connection_set_certificate(G_TLS_CONNECTION(tls), identity->client);
-    }
     if (!tls || !vmf_tls_handshake(G_TLS_CONNECTION(tls), cancellable, &flags, &problem)) {
         vmf_set_tls_error(error, name, flags, problem);
         return NULL;
@@ -296,11 +296,10 @@ vmf_control_accept(const VmfIdentity *identity, GSocketConnection *connection,
     GDBusConnection *bus = NULL;
 
     vmf_control_tune(g_socket_connection_get_socket(connection), VMF_CONTROL_STEP_TIMEOUT);
-    tls = g_tls_server_connection_new(G_IO_STREAM(connection), identity->server, &problem);
-    if (tls) {
-        g_object_set(tls, "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED, NULL);
-        g_tls_connection_set_database(G_TLS_CONNECTION(tls), identity->authorities);
-    }
+    tls = g_initable_new(g_tls_backend_get_server_connection_type(g_tls_backend_get_default()),
+                         cancellable, &problem, "base-io-stream", connection, "database",
+                         identity->authorities, "certificate", identity->server,
+                         "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED, NULL);
     if (!tls || !vmf_tls_handshake(G_TLS_CONNECTION(tls), cancellable, &flags, &problem)) {
         vmf_set_tls_error(error, "the caller", flags, problem);
         return NULL;
