@@ -13,8 +13,9 @@
 
 #define SEALED_SIZE (18 * VMF_TLS_RECORD_WIRE) /* a full DATA frame and some */
 #define TAKEN_SIZE (256 * 1024)                /* of TLS, from the socket at once */
-#define RECEIVE_MIN (64 * 1024)                /* less room in a chunk: take a new one */
-#define UNSENT_MAX (128 * 1024)                /* bytes; more would only wait in the kernel */
+#define PROOF_MAX (64 * 1024)     /* from who has not proved the secret; 1 KiB is usual */
+#define RECEIVE_MIN (64 * 1024)   /* less room in a chunk: take a new one */
+#define UNSENT_MAX (128 * 1024)   /* bytes; more would only wait in the kernel */
 #define USER_TIMEOUT (30 * 1000u) /* ms without an acknowledgement by the other host's TCP */
 
 /* Best effort: the tests use sockets that are not TCP. */
@@ -66,6 +67,15 @@ vmf_wire_hung_up(void)
 {
     return g_error_new_literal(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
                                "the other side closed the data link");
+}
+
+static GError *
+vmf_wire_too_long(void)
+{
+    return g_error_new(VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED,
+                       "the other side sent %d bytes and no proof that it knows this migration's "
+                       "secret",
+                       PROOF_MAX);
 }
 
 static void
@@ -188,9 +198,13 @@ vmf_wire_receive_sealed(VmfWire *wire)
 {
     gsize room = vmf_buffer_room(&wire->in);
 
+    if (!wire->secured)
+        room = MIN(room, PROOF_MAX - wire->bytes_in);
     wire->in.end += vmf_wire_read(wire, wire->in.data + wire->in.end, room);
     if (!wire->secured && !wire->error)
         vmf_wire_handshake(wire);
+    if (!wire->secured && !wire->error && wire->bytes_in >= PROOF_MAX)
+        vmf_wire_break(wire, vmf_wire_too_long());
     while (!wire->freed && wire->secured && !wire->error && vmf_wire_open(wire))
         ;
 }

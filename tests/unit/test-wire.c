@@ -258,6 +258,33 @@ test_garbage_instead_of_a_handshake(void **state)
     }
 }
 
+/* A greeting that is well-formed and does not end: five records of one of 128 KiB. */
+static void
+test_an_endless_handshake(void **state)
+{
+    End end = {.received = g_byte_array_new()};
+    VmfChunkPool *pool = vmf_chunk_pool_new();
+    uint8_t record[5 + 16384] = {0x16, 3, 3, 0x40, 0, 1, 1, 0xff, 0};
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    end.wire =
+        vmf_wire_new(&(VmfWireSetup){fds[0], FALSE, TRUE, secrets[0]}, pool, &events, &end, NULL);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(write(fds[1], record, sizeof record), sizeof record);
+        memset(record + 5, 0, 4);
+    }
+    run_until(end.error);
+    assert_true(g_error_matches(end.error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED));
+    assert_non_null(strstr(end.error->message, "65536 bytes and no proof"));
+    assert_int_equal(vmf_wire_bytes_in(end.wire), 65536);
+    vmf_wire_free(end.wire);
+    close(fds[1]);
+    g_error_free(end.error);
+    g_byte_array_unref(end.received);
+    vmf_chunk_pool_free(pool);
+}
+
 /* An urgent frame passes what waits, but not the inside of the frame that has begun. */
 static void
 urgent_order(gboolean encrypt)
@@ -358,6 +385,7 @@ main(void)
         cmocka_unit_test(test_modes_do_not_mix),
         cmocka_unit_test(test_nothing_is_sent_before_the_proof),
         cmocka_unit_test(test_garbage_instead_of_a_handshake),
+        cmocka_unit_test(test_an_endless_handshake),
         cmocka_unit_test(test_urgent_frames),
         cmocka_unit_test(test_tls_finds_a_changed_record),
         cmocka_unit_test(test_last_words_are_read),
