@@ -27,6 +27,7 @@ struct VmfDaemon {
     VmfLibvirt *libvirt;
     VmfOwner *owner;
     VmfTicketBook *tickets;
+    VmfRefusals *refusals;
     VmfWorkers *workers;
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
@@ -59,6 +60,12 @@ VmfTicketBook *
 vmf_daemon_get_tickets(VmfDaemon *self)
 {
     return self->tickets;
+}
+
+VmfRefusals *
+vmf_daemon_get_refusals(VmfDaemon *self)
+{
+    return self->refusals;
 }
 
 VmfOwner *
@@ -283,6 +290,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->incoming =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vmf_incoming_free);
     self->tickets = vmf_ticket_book_new();
+    self->refusals = vmf_refusals_new(VMF_REFUSALS_WINDOW);
     self->workers = vmf_workers_new();
     self->loop = g_main_loop_new(NULL, FALSE);
     self->objects = g_dbus_object_manager_server_new(VMF_MANAGER_PATH);
@@ -324,6 +332,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_hash_table_unref(self->peers);
     g_clear_object(&self->libvirt);
     vmf_ticket_book_free(self->tickets);
+    vmf_refusals_free(self->refusals);
     vmf_workers_unref(self->workers);
     g_main_loop_unref(self->loop);
     g_clear_pointer(&self->config, vmf_config_free);

@@ -13,6 +13,7 @@
 #include "daemon/libvirt.h"
 #include "daemon/migration.h"
 #include "daemon/owner.h"
+#include "daemon/refusals.h"
 #include "link/ticket.h"
 
 typedef struct VmfDaemon VmfDaemon;
@@ -42,6 +43,7 @@ gboolean vmf_daemon_is_busy(VmfDaemon *daemon);
 const VmfConfig *vmf_daemon_get_config(VmfDaemon *daemon);
 VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
 VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
+VmfRefusals *vmf_daemon_get_refusals(VmfDaemon *daemon);
 VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
 VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);
 

@@ -12,7 +12,7 @@
 #include "daemon/socket-path.h"
 #include "link/control.h"
 
-#define VMF_TICKET_LIFETIME (60 * G_USEC_PER_SEC)
+#define VMF_TICKET_LIFETIME (30 * G_USEC_PER_SEC)
 
 #define VMF_INCOMING_LINKS 4 /* what a pump takes */
 

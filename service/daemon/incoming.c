@@ -214,6 +214,7 @@ typedef struct {
     VmfDaemon *daemon;
     VmfPump *pump;
     char *id;
+    char *from;
     guint link;
     uint8_t ticket[VMF_TICKET_ID_SIZE];
 } VmfAttach;
@@ -232,15 +233,18 @@ vmf_incoming_attached(GObject *source, GAsyncResult *result, gpointer data)
         vmf_info(attach->id, "data link %u is up", attach->link);
     } else {
         error = vmf_error_normalize(g_steal_pointer(&error));
-        vmf_warn(attach->id, "a data connection was refused: %s", error->message);
+        vmf_refusals_note(vmf_daemon_get_refusals(attach->daemon), VMF_REFUSAL_PROOF, attach->id,
+                          attach->from, error->message);
     }
     g_object_unref(attach->pump);
     g_free(attach->id);
+    g_free(attach->from);
     g_free(attach);
 }
 
 void
-vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const VmfTicket *ticket)
+vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const char *from,
+                       const VmfTicket *ticket)
 {
     VmfAttach *attach;
 
@@ -250,6 +254,7 @@ vmf_incoming_take_data(VmfIncoming *self, GSocket *socket, const VmfTicket *tick
     attach->daemon = self->daemon;
     attach->pump = g_object_ref(self->pump);
     attach->id = g_strdup(vmf_incoming_id(self));
+    attach->from = g_strdup(from);
     attach->link = ticket->link;
     memcpy(attach->ticket, ticket->id, sizeof attach->ticket);
     vmf_pump_attach_link_async(self->pump, socket, ticket, vmf_incoming_attached, attach);

@@ -33,7 +33,8 @@ void vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request,
                           VmfBusLink *skeleton, GDBusMethodInvocation *invocation);
 
 /* A data connection that showed a ticket of this migration. */
-void vmf_incoming_take_data(VmfIncoming *incoming, GSocket *socket, const VmfTicket *ticket);
+void vmf_incoming_take_data(VmfIncoming *incoming, GSocket *socket, const char *from,
+                            const VmfTicket *ticket);
 
 /* A ticket for a further data link: the a{sv} of Link.AddLink, floating. Errors: as it has. */
 GVariant *vmf_incoming_add_link(VmfIncoming *incoming, guint number, GError **error);

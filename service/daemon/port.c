@@ -6,18 +6,27 @@
 #include "daemon/incoming.h"
 #include "daemon/link-service.h"
 #include "daemon/peer.h"
+#include "daemon/refusals.h"
 #include "link/control.h"
 
 #define VMF_GREETING_SECONDS 10
 
 #define VMF_GREETERS 64
 
+/* Until a connection is taken again after one could not be. */
+#define VMF_BREATHER_SECONDS 1
+
+/* In a crowd, who does not fit into the kernel's queue is silent for a second. */
+#define VMF_BACKLOG 1024
+
 #define VMF_NO_ANSWER (-1)
 
 struct VmfPort {
     VmfDaemon *daemon; /* outlives it */
-    GSocketService *service;
-    GHashTable *callers; /* VmfCaller, not authenticated yet */
+    GSocketListener *listener;
+    GCancellable *cancellable; /* of accepting */
+    guint breather;            /* nothing is accepted before it fires */
+    GHashTable *callers;       /* VmfCaller, not authenticated yet */
     /* Handshakes block as long as strangers like, so they do not take GTask's few threads. */
     GThreadPool *greeters;
 };
@@ -35,6 +44,14 @@ typedef struct {
     VmfAnswer status;
     GStrv names; /* of its certificate */
 } VmfCaller;
+
+/* Whoever is turned away is told of here, and only here. */
+static void
+vmf_port_note(VmfPort *self, VmfRefusal cause, const char *from, const char *why)
+{
+    if (self)
+        vmf_refusals_note(vmf_daemon_get_refusals(self->daemon), cause, NULL, from, why);
+}
 
 static void
 vmf_caller_free(VmfCaller *caller)
@@ -92,8 +109,11 @@ vmf_stranger_on_late(gpointer data)
 static void
 vmf_caller_dismiss(VmfCaller *caller, GDBusConnection *link)
 {
-    vmf_warn(NULL, "refused a control connection from %s: %s is not in peers.d", caller->from,
-             caller->names[0] ? caller->names[0] : "its certificate has no DNS name and");
+    g_autofree char *why = g_strdup_printf(
+        "%s is not in peers.d",
+        caller->names[0] ? caller->names[0] : "its certificate has no DNS name and");
+
+    vmf_port_note(caller->port, VMF_REFUSAL_STRANGER, caller->from, why);
     vmf_link_service_attach(caller->port->daemon, NULL, link, FALSE);
     g_dbus_connection_start_message_processing(link);
     g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, VMF_GREETING_SECONDS, vmf_stranger_on_late,
@@ -110,7 +130,7 @@ vmf_caller_accepted(GObject *source, GAsyncResult *result, gpointer data)
     VmfPeer *peer = NULL;
 
     if (!link) {
-        vmf_warn(NULL, "refused a control connection from %s: %s", caller->from, error->message);
+        vmf_port_note(caller->port, VMF_REFUSAL_UNTRUSTED, caller->from, error->message);
     } else if (caller->port) {
         peer = vmf_daemon_find_peer_of(caller->port->daemon, (const char *const *)caller->names);
         if (peer)
@@ -142,11 +162,26 @@ vmf_caller_take_data(VmfCaller *caller)
 
     if (incoming)
         vmf_incoming_take_data(incoming, g_socket_connection_get_socket(caller->connection),
-                               ticket);
+                               caller->from, ticket);
     vmf_caller_free(caller);
 }
 
 /* ---- the preface ---- */
+
+static VmfRefusal
+vmf_refusal_of_answer(int status)
+{
+    switch (status) {
+    case VMF_ANSWER_VERSION:
+        return VMF_REFUSAL_VERSION;
+    case VMF_ANSWER_KIND:
+        return VMF_REFUSAL_KIND;
+    case VMF_ANSWER_TICKET:
+        return VMF_REFUSAL_TICKET;
+    default:
+        return VMF_REFUSAL_NOT_OURS;
+    }
+}
 
 /* What to answer; VMF_NO_ANSWER to bytes that are no preface. */
 static int
@@ -202,13 +237,14 @@ vmf_caller_on_preface(GObject *source, GAsyncResult *result, gpointer data)
 
     if (!g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, &length, &error) ||
         length < sizeof caller->preface || !caller->port) {
-        vmf_debug(NULL, "%s said nothing that is a preface", caller->from);
+        vmf_port_note(caller->port, VMF_REFUSAL_SILENT, caller->from,
+                      "it did not say a whole preface before it hung up or 10 s were over");
         vmf_caller_free(caller);
         return;
     }
     status = vmf_caller_judge(caller, &error);
     if (error)
-        vmf_warn(NULL, "refused a connection from %s: %s", caller->from, error->message);
+        vmf_port_note(caller->port, vmf_refusal_of_answer(status), caller->from, error->message);
     if (status == VMF_NO_ANSWER)
         vmf_caller_free(caller); /* not our protocol: nobody there understands an answer */
     else
@@ -235,40 +271,85 @@ vmf_port_say_busy(GSocketConnection *connection)
                   NULL, NULL);
 }
 
-static gboolean
-vmf_port_on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source,
-                     VmfPort *self)
+static void
+vmf_port_take(VmfPort *self, GSocketConnection *connection)
 {
+    guint max = vmf_daemon_get_config(self->daemon)->max_connections;
+    g_autofree char *from = vmf_connection_describe(connection);
     VmfCaller *caller;
 
-    if (g_hash_table_size(self->callers) >= vmf_daemon_get_config(self->daemon)->max_connections) {
-        vmf_debug(NULL, "too many connections at once");
+    if (g_hash_table_size(self->callers) >= max) {
+        g_autofree char *why = g_strdup_printf(
+            "%u others have not shown yet who they are (Connections in vmferryd.conf)", max);
+
+        vmf_port_note(self, VMF_REFUSAL_BUSY, from, why);
         vmf_port_say_busy(connection);
-        return TRUE; /* dropped */
+        return; /* dropped */
     }
     caller = g_new0(VmfCaller, 1);
     caller->port = self;
     caller->connection = g_object_ref(connection);
     caller->cancellable = g_cancellable_new();
-    caller->from = vmf_connection_describe(connection);
+    caller->from = g_steal_pointer(&from);
     caller->timer = g_timeout_add_seconds(VMF_GREETING_SECONDS, vmf_caller_on_late, caller);
     g_hash_table_add(self->callers, caller);
     g_input_stream_read_all_async(g_io_stream_get_input_stream(G_IO_STREAM(connection)),
                                   caller->preface, sizeof caller->preface, G_PRIORITY_DEFAULT,
                                   caller->cancellable, vmf_caller_on_preface, caller);
-    return TRUE;
+}
+
+/* ---- accepting ---- */
+
+static void vmf_port_accept(VmfPort *self);
+
+static gboolean
+vmf_port_on_breather(gpointer data)
+{
+    VmfPort *self = data;
+
+    self->breather = 0;
+    vmf_port_accept(self);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * What could not be accepted (no descriptor is free) stays in the kernel's queue, and would be
+ * reported again at once.
+ */
+static void
+vmf_port_on_accepted(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfPort *self = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSocketConnection) connection =
+        g_socket_listener_accept_finish(G_SOCKET_LISTENER(source), result, NULL, &error);
+
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return; /* the port may be gone */
+    if (connection) {
+        vmf_port_take(self, connection);
+        vmf_port_accept(self);
+        return;
+    }
+    vmf_port_note(self, VMF_REFUSAL_NO_RESOURCES, "somebody", error->message);
+    self->breather = g_timeout_add_seconds(VMF_BREATHER_SECONDS, vmf_port_on_breather, self);
+}
+
+static void
+vmf_port_accept(VmfPort *self)
+{
+    g_socket_listener_accept_async(self->listener, self->cancellable, vmf_port_on_accepted, self);
 }
 
 static gboolean
 vmf_port_listen(VmfPort *self, const VmfConfig *config, GError **error)
 {
-    GSocketListener *listener = G_SOCKET_LISTENER(self->service);
     g_autoptr(GSocketAddress) address = NULL;
 
     if (!config->address)
-        return g_socket_listener_add_inet_port(listener, config->port, NULL, error);
+        return g_socket_listener_add_inet_port(self->listener, config->port, NULL, error);
     address = g_inet_socket_address_new_from_string(config->address, config->port);
-    return g_socket_listener_add_address(listener, address, G_SOCKET_TYPE_STREAM,
+    return g_socket_listener_add_address(self->listener, address, G_SOCKET_TYPE_STREAM,
                                          G_SOCKET_PROTOCOL_TCP, NULL, NULL, error);
 }
 
@@ -283,15 +364,16 @@ vmf_port_new(VmfDaemon *daemon, GError **error)
     self->callers = g_hash_table_new(NULL, NULL);
     self->greeters = g_thread_pool_new(
         vmf_caller_accept, daemon, (gint)MIN(config->max_connections, VMF_GREETERS), FALSE, NULL);
-    self->service = g_socket_service_new();
-    g_socket_listener_set_backlog(G_SOCKET_LISTENER(self->service), 128);
+    self->cancellable = g_cancellable_new();
+    self->listener = g_socket_listener_new();
+    g_socket_listener_set_backlog(self->listener, VMF_BACKLOG);
     if (!vmf_port_listen(self, config, &problem)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "cannot listen on port %u: %s",
                     config->port, problem->message);
         vmf_port_free(self);
         return NULL;
     }
-    g_signal_connect(self->service, "incoming", G_CALLBACK(vmf_port_on_incoming), self);
+    vmf_port_accept(self);
     return self;
 }
 
@@ -301,9 +383,11 @@ vmf_port_free(VmfPort *self)
     GHashTableIter iter;
     gpointer caller;
 
-    g_socket_service_stop(self->service);
-    g_socket_listener_close(G_SOCKET_LISTENER(self->service));
-    g_object_unref(self->service);
+    g_cancellable_cancel(self->cancellable);
+    g_object_unref(self->cancellable);
+    g_clear_handle_id(&self->breather, g_source_remove);
+    g_socket_listener_close(self->listener);
+    g_object_unref(self->listener);
     g_hash_table_iter_init(&iter, self->callers);
     while (g_hash_table_iter_next(&iter, &caller, NULL)) {
         ((VmfCaller *)caller)->port = NULL;

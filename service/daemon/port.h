@@ -5,7 +5,8 @@
  * ticket they show.
  *
  * What is not authenticated yet is bounded: in number (vmferryd.conf, Connections), in time (10 s
- * until a peer is known) and in bytes (a preface). Main loop.
+ * until a peer is known) and in bytes (a preface, and the messages of a handshake). Who is turned
+ * away is told of by refusals.h. Main loop.
  */
 #pragma once
 

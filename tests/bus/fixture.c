@@ -99,6 +99,7 @@ static void
 host_free(VmfHost *host)
 {
     vmf_host_kill(host);
+    vmf_host_show_log(host);
     if (host->bus)
         g_dbus_connection_close_sync(host->bus, NULL, NULL);
     g_clear_object(&host->bus);

@@ -2,7 +2,9 @@
 /* A host's daemon, and what it shows on its bus. */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 
 #define BUS_NAME "org.vmferry1"
 #define ROOT "/org/vmferry1"
@@ -25,6 +27,41 @@ host_launcher(VmfHost *host, GSubprocessFlags flags)
     g_subprocess_launcher_setenv(launcher, "STUB_PUMP_MOOD", host->mood ? host->mood : "", TRUE);
     g_subprocess_launcher_set_child_setup(launcher, vmf_process_die_with_parent, NULL, NULL);
     return launcher;
+}
+
+/* What daemons and pumps of the host say goes to one file, whichever life of theirs it is. */
+static void
+host_keep_log(VmfHost *host, GSubprocessLauncher *launcher)
+{
+    g_autofree char *log = vmf_host_path(host, "log");
+
+    g_subprocess_launcher_take_stderr_fd(
+        launcher, open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+}
+
+guint
+vmf_host_count_log(VmfHost *host, const char *words)
+{
+    g_autofree char *path = vmf_host_path(host, "log");
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    guint count = 0;
+
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++)
+        count += strstr(*line, words) != NULL;
+    return count;
+}
+
+void
+vmf_host_show_log(VmfHost *host)
+{
+    g_autofree char *path = vmf_host_path(host, "log");
+    g_autofree char *text = NULL;
+
+    if (g_file_get_contents(path, &text, NULL, NULL) && *text)
+        g_printerr("---- log of %s\n%s", host->name, text);
 }
 
 typedef struct {
@@ -65,6 +102,7 @@ vmf_host_start(VmfHost *host)
     guint watch;
 
     assert_null(host->daemon);
+    host_keep_log(host, launcher);
     watch = g_bus_watch_name_on_connection(host->bus, BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
                                            on_name_appeared, NULL, starting, NULL);
     host->daemon = g_subprocess_launcher_spawn(launcher, NULL, vmf_program("VMFERRYD"),

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * A daemon and a peer that is trusted and should not be: the test itself, with good certificates,
- * says on the control link what no vmferryd would.
- */
-#include "fixture.h"
+/* A daemon and a peer that is trusted and should not be, on the control link. */
+#include "impostor.h"
 
 #include <string.h>
 
-#include "base/error.h"
-#include "link/control.h"
-#include "link/ticket.h"
-
-#define LINK_OBJECT "/org/vmferry1/link"
-#define ID "01234567"
-#define UUID "55555555-5555-4555-8555-555555555555"
-#define GUEST "'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>"
+#define ID VMF_IMPOSTOR_ID
+#define UUID VMF_IMPOSTOR_UUID
+#define GUEST VMF_IMPOSTOR_GUEST
 
 typedef struct {
     VmfLab *lab;
@@ -63,95 +55,24 @@ tear_down(void **state)
 
 /* ---- being a peer ---- */
 
-/* A control link from `host` to hostb; the fixture's. */
+/* The fixture's. */
 static GDBusConnection *
-dial(Fixture *fixture, VmfHost *host)
+keep(Fixture *fixture, GDBusConnection *link)
 {
-    g_autofree char *pki = vmf_host_path(host, "pki");
-    g_autofree char *address = g_strdup_printf("127.0.0.1:%u", fixture->b->port);
-    g_autoptr(VmfIdentity) identity = vmf_identity_load(pki, NULL);
-    g_autoptr(GSocketAddress) remote = NULL;
-    g_autoptr(GError) error = NULL;
-    GDBusConnection *link = vmf_control_dial(identity, "hostb", address, 1, NULL, &remote, &error);
-
-    if (!link)
-        fail_msg("dialling hostb: %s", error->message);
-    g_dbus_connection_start_message_processing(link);
     g_ptr_array_add(fixture->links, link);
     return link;
 }
 
-/* `arguments` is GVariant text; NULL is an error. */
-static GVariant *
-call(GDBusConnection *link, const char *method, const char *arguments, GError **error)
+static GDBusConnection *
+dial(Fixture *fixture, VmfHost *host)
 {
-    return g_dbus_connection_call_sync(link, NULL, LINK_OBJECT, "org.vmferry1.Link", method,
-                                       g_variant_new_parsed(arguments), NULL,
-                                       G_DBUS_CALL_FLAGS_NONE, VMF_PATIENCE * 1000, NULL, error);
-}
-
-static void
-assert_answered(GDBusConnection *link, const char *method, const char *arguments)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) answer = call(link, method, arguments, &error);
-
-    if (!answer)
-        fail_msg("%s %s: %s", method, arguments, error->message);
-}
-
-static void
-assert_refused(GDBusConnection *link, const char *method, const char *arguments, const char *name)
-{
-    GError *error = NULL;
-    g_autoptr(GVariant) answer = call(link, method, arguments, &error);
-
-    if (answer)
-        fail_msg("%s %s was answered", method, arguments);
-    vmf_assert_error(error, name, NULL);
+    return keep(fixture, vmf_impostor_dial(host, fixture->b));
 }
 
 static GDBusConnection *
 greet(Fixture *fixture, VmfHost *host)
 {
-    GDBusConnection *link = dial(fixture, host);
-
-    assert_answered(link, "Hello", "({'name': <'hosta'>, 'version': <'0.0.test'>},)");
-    return link;
-}
-
-typedef struct {
-    char *path;
-    uint8_t ticket[VMF_TICKET_ID_SIZE];
-    uint8_t secret[VMF_TICKET_SECRET_SIZE];
-} Prepared;
-
-static void
-read_bytes(GVariant *answer, const char *key, void *to, gsize expected)
-{
-    g_autoptr(GVariant) value = g_variant_lookup_value(answer, key, G_VARIANT_TYPE_BYTESTRING);
-    gsize size;
-    gconstpointer data;
-
-    assert_non_null(value);
-    data = g_variant_get_fixed_array(value, &size, 1);
-    assert_int_equal(size, expected);
-    memcpy(to, data, size);
-}
-
-static void
-prepare(GDBusConnection *link, Prepared *ret)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) answer = call(link, "Prepare", "('" ID "', {" GUEST "})", &error);
-    g_autoptr(GVariant) body = NULL;
-
-    if (!answer)
-        fail_msg("Prepare: %s", error->message);
-    body = g_variant_get_child_value(answer, 0);
-    assert_true(g_variant_lookup(body, "path", "s", &ret->path));
-    read_bytes(body, "ticket", ret->ticket, sizeof ret->ticket);
-    read_bytes(body, "secret", ret->secret, sizeof ret->secret);
+    return keep(fixture, vmf_impostor_greet(host, fixture->b));
 }
 
 /* ---- greetings ---- */
@@ -161,11 +82,11 @@ test_nothing_before_hello(void **state)
 {
     GDBusConnection *link = dial(*state, ((Fixture *)*state)->a);
 
-    assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "Protocol");
-    assert_refused(link, "Finish", "('" ID "', '', '')", "Protocol");
-    assert_refused(link, "Cancel", "('" ID "',)", "Protocol");
-    assert_answered(link, "Hello", "(@a{sv} {},)");
-    assert_refused(link, "Cancel", "('" ID "',)", "NoSuchMigration");
+    vmf_impostor_assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "Protocol");
+    vmf_impostor_assert_refused(link, "Finish", "('" ID "', '', '')", "Protocol");
+    vmf_impostor_assert_refused(link, "Cancel", "('" ID "',)", "Protocol");
+    vmf_impostor_assert_answered(link, "Hello", "(@a{sv} {},)");
+    vmf_impostor_assert_refused(link, "Cancel", "('" ID "',)", "NoSuchMigration");
 }
 
 static void
@@ -177,8 +98,8 @@ test_hello(void **state)
     g_autofree char *novel = g_strnfill(65, '1');
     g_autofree char *too_long = g_strdup_printf("({'version': <'%s'>},)", novel);
 
-    assert_refused(link, "Hello", too_long, "Protocol");
-    assert_answered(link, "Hello", "({'version': <'9\\n\\u001b[2J'>, 'else': <1>},)");
+    vmf_impostor_assert_refused(link, "Hello", too_long, "Protocol");
+    vmf_impostor_assert_answered(link, "Hello", "({'version': <'9\\n\\u001b[2J'>, 'else': <1>},)");
     vmf_wait_property(peer, "version", "9  [2J");
 }
 
@@ -257,12 +178,12 @@ test_what_cannot_be_prepared(void **state)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(invalid); i++)
-        assert_refused(link, "Prepare", invalid[i], "InvalidArgument");
-    assert_refused(link, "Prepare",
-                   "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})",
-                   "PeerNameMismatch");
-    assert_refused(link, "Prepare", "('00000000', {'unencrypted': <true>, " GUEST "})",
-                   "PeerRefused");
+        vmf_impostor_assert_refused(link, "Prepare", invalid[i], "InvalidArgument");
+    vmf_impostor_assert_refused(
+        link, "Prepare", "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})",
+        "PeerNameMismatch");
+    vmf_impostor_assert_refused(link, "Prepare", "('00000000', {'unencrypted': <true>, " GUEST "})",
+                                "PeerRefused");
     vmf_host_assert_clean(fixture->b);
 }
 
@@ -272,23 +193,24 @@ test_a_prepared_migration(void **state)
     Fixture *fixture = *state;
     GDBusConnection *link = greet(fixture, fixture->a);
     g_autoptr(VmfBusMigration) migration = NULL;
-    Prepared prepared = {0};
+    VmfPrepared prepared = {0};
 
-    prepare(link, &prepared);
+    vmf_impostor_prepare(link, &prepared);
     assert_string_equal(prepared.path, "/proc/self/cwd/run/hostb/web.sock");
     migration = vmf_host_wait_migration(fixture->b);
     assert_string_equal(vmf_bus_migration_get_id(migration), ID);
     assert_string_equal(vmf_bus_migration_get_state(migration), "preparing");
     /* the same id, or the same guest */
-    assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
-    assert_refused(link, "Prepare", "('76543210', {" GUEST "})", "AlreadyMigrating");
+    vmf_impostor_assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
+    vmf_impostor_assert_refused(link, "Prepare", "('76543210', {" GUEST "})", "AlreadyMigrating");
 
-    assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.LibvirtFailed', 'no\\nluck')");
+    vmf_impostor_assert_answered(link, "Finish",
+                                 "('" ID "', 'org.vmferry1.Error.LibvirtFailed', 'no\\nluck')");
     vmf_wait_property(migration, "state", "failed");
     vmf_assert_error_property(vmf_bus_migration_get_error(migration), "LibvirtFailed", "no luck");
-    assert_refused(link, "Finish", "('" ID "', '', '')", "NoSuchMigration");
+    vmf_impostor_assert_refused(link, "Finish", "('" ID "', '', '')", "NoSuchMigration");
     /* it can still be seen, so its id is not free */
-    assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
+    vmf_impostor_assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
     vmf_host_assert_clean(fixture->b);
     g_free(prepared.path);
 }
@@ -299,12 +221,12 @@ test_migrations_belong_to_their_peer(void **state)
     Fixture *fixture = *state;
     GDBusConnection *link = greet(fixture, fixture->a);
     GDBusConnection *other = greet(fixture, fixture->c);
-    Prepared prepared = {0};
+    VmfPrepared prepared = {0};
 
-    prepare(link, &prepared);
-    assert_refused(other, "Finish", "('" ID "', '', '')", "NoSuchMigration");
-    assert_refused(other, "Cancel", "('" ID "',)", "NoSuchMigration");
-    assert_answered(link, "Finish", "('" ID "', 'org.example.Nothing', '')");
+    vmf_impostor_prepare(link, &prepared);
+    vmf_impostor_assert_refused(other, "Finish", "('" ID "', '', '')", "NoSuchMigration");
+    vmf_impostor_assert_refused(other, "Cancel", "('" ID "',)", "NoSuchMigration");
+    vmf_impostor_assert_answered(link, "Finish", "('" ID "', 'org.example.Nothing', '')");
     g_free(prepared.path);
 }
 
@@ -332,21 +254,12 @@ test_finished_migrations_are_bounded(void **state)
         g_autofree char *arguments = g_strdup_printf(
             "('%08x', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})", i);
 
-        assert_refused(link, "Prepare", arguments, "PeerNameMismatch");
+        vmf_impostor_assert_refused(link, "Prepare", arguments, "PeerNameMismatch");
     }
     vmf_wait_until(shows_no_more, fixture->b->objects, "the last migration, and 255 before it");
 }
 
 /* ---- the data connection ---- */
-
-static GSocket *
-dial_data(Fixture *fixture, const uint8_t *ticket, GError **error)
-{
-    g_autoptr(GSocketAddress) address =
-        g_inet_socket_address_new_from_string("127.0.0.1", fixture->b->port);
-
-    return vmf_data_dial(address, ticket, NULL, error);
-}
 
 /* What the stub pump expects and does: each side shows its secret. */
 static gboolean
@@ -382,26 +295,26 @@ test_a_ticket_is_spent_by_who_knows_the_secret(void **state)
     g_autoptr(GSocket) stranger = NULL;
     g_autoptr(GSocket) right = NULL;
     GError *error = NULL;
-    Prepared prepared = {0};
+    VmfPrepared prepared = {0};
 
-    prepare(link, &prepared);
-    stranger = dial_data(fixture, prepared.ticket, NULL);
+    vmf_impostor_prepare(link, &prepared);
+    stranger = vmf_impostor_dial_data(fixture->b, prepared.ticket, NULL);
     assert_non_null(stranger);
     assert_false(prove(stranger, wrong, sizeof wrong));
     wait_hung_up(stranger);
-    right = dial_data(fixture, prepared.ticket, NULL);
+    right = vmf_impostor_dial_data(fixture->b, prepared.ticket, NULL);
     assert_non_null(right);
     assert_true(prove(right, prepared.secret, sizeof prepared.secret));
     /* the daemon hears of it from the pump; until then the pump turns away who comes */
     while (TRUE) {
-        g_autoptr(GSocket) again = dial_data(fixture, prepared.ticket, &error);
+        g_autoptr(GSocket) again = vmf_impostor_dial_data(fixture->b, prepared.ticket, &error);
 
         if (!again)
             break;
         wait_hung_up(again);
     }
     vmf_assert_error(error, "TicketRefused", NULL);
-    assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.Cancelled', '')");
+    vmf_impostor_assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.Cancelled', '')");
     wait_hung_up(right);
     vmf_host_assert_clean(fixture->b);
     g_free(prepared.path);
@@ -413,11 +326,11 @@ test_a_ticket_ends_with_its_migration(void **state)
     Fixture *fixture = *state;
     GDBusConnection *link = greet(fixture, fixture->a);
     GError *error = NULL;
-    Prepared prepared = {0};
+    VmfPrepared prepared = {0};
 
-    prepare(link, &prepared);
-    assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.Cancelled', '')");
-    assert_null(dial_data(fixture, prepared.ticket, &error));
+    vmf_impostor_prepare(link, &prepared);
+    vmf_impostor_assert_answered(link, "Finish", "('" ID "', 'org.vmferry1.Error.Cancelled', '')");
+    assert_null(vmf_impostor_dial_data(fixture->b, prepared.ticket, &error));
     vmf_assert_error(error, "TicketRefused", "the peer refused the ticket");
     g_free(prepared.path);
 }
@@ -431,9 +344,9 @@ test_cancel_without_the_source(void **state)
     GDBusConnection *link = greet(fixture, fixture->a);
     g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
     g_autoptr(VmfBusMigration) migration = NULL;
-    Prepared prepared = {0};
+    VmfPrepared prepared = {0};
 
-    prepare(link, &prepared);
+    vmf_impostor_prepare(link, &prepared);
     migration = vmf_host_wait_migration(fixture->b);
     vmf_wait_until(is_connected, peer, "Connected");
     g_ptr_array_set_size(fixture->links, 0);

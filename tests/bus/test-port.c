@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The TCP port, met by strangers: raw bytes, as service/link/PROTOCOL.md has them. */
-#include "fixture.h"
-
-#include <string.h>
-
-#include "link/preface.h"
+#include "stranger.h"
 
 #define CONNECTIONS 24
 
@@ -44,97 +40,26 @@ tear_down(void **state)
     return 0;
 }
 
-/* ---- a stranger ---- */
-
-static GSocket *
-dial(Fixture *fixture)
-{
-    GSocket *socket =
-        g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL);
-    g_autoptr(GSocketAddress) address =
-        g_inet_socket_address_new_from_string("127.0.0.1", fixture->b->port);
-
-    g_socket_set_timeout(socket, VMF_PATIENCE);
-    assert_true(g_socket_connect(socket, address, NULL, NULL));
-    return socket;
-}
-
-static void
-say(GSocket *socket, const void *data, gsize size)
-{
-    assert_int_equal(g_socket_send(socket, data, size, NULL, NULL), size);
-}
-
-/* All that comes until the other side hangs up, or `size` bytes; how many. */
-static gsize
-hear(GSocket *socket, void *data, gsize size)
-{
-    gsize length = 0;
-
-    while (length < size) {
-        g_autoptr(GError) error = NULL;
-        gssize n = g_socket_receive(socket, (char *)data + length, size - length, NULL, &error);
-
-        if (n < 0 && !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED))
-            fail_msg("hearing an answer: %s", error->message);
-        if (n <= 0)
-            break;
-        length += (gsize)n;
-    }
-    return length;
-}
-
-static void
-assert_hung_up(GSocket *socket)
-{
-    uint8_t byte;
-
-    assert_int_equal(hear(socket, &byte, 1), 0);
-}
-
-static void
-assert_answer(GSocket *socket, VmfAnswer status)
-{
-    uint8_t answer[VMF_ANSWER_SIZE];
-    uint8_t expected[VMF_ANSWER_SIZE];
-
-    vmf_answer_encode(status, expected);
-    assert_int_equal(hear(socket, answer, sizeof answer), sizeof answer);
-    assert_memory_equal(answer, expected, sizeof answer);
-}
-
-/* A preface of version 1 with `count` of its bytes from `offset` on replaced. */
-static void
-say_preface(GSocket *socket, VmfLinkKind kind, gsize offset, const char *bytes, gsize count)
-{
-    const VmfPreface preface = {.version = VMF_PROTOCOL_VERSION, .kind = kind};
-    uint8_t data[VMF_PREFACE_SIZE];
-
-    vmf_preface_encode(&preface, data);
-    memcpy(data + offset, bytes, count);
-    say(socket, data, sizeof data);
-}
-
 /* ---- prefaces ---- */
 
 static void
 test_what_is_no_preface_gets_no_answer(void **state)
 {
-    g_autoptr(GSocket) web = dial(*state);
-    g_autoptr(GSocket) tls = dial(*state);
-    g_autoptr(GSocket) reserved = dial(*state);
-    g_autoptr(GSocket) cut = dial(*state);
+    g_autoptr(GSocket) web = vmf_stranger_dial(((Fixture *)*state)->b);
+    g_autoptr(GSocket) tls = vmf_stranger_dial(((Fixture *)*state)->b);
+    g_autoptr(GSocket) reserved = vmf_stranger_dial(((Fixture *)*state)->b);
+    g_autoptr(GSocket) cut = vmf_stranger_dial(((Fixture *)*state)->b);
     const char hello[VMF_PREFACE_SIZE] = {0x16, 0x03, 0x01, 0x02};
 
-    say(web, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", 37);
-    assert_hung_up(web);
-    say(tls, hello, sizeof hello);
-    assert_hung_up(tls);
-    say_preface(reserved, VMF_LINK_KIND_CONTROL, 15, "\1", 1);
-    assert_hung_up(reserved);
-    say(cut, "vmferry\n", 8);
+    vmf_stranger_say(web, "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", 37);
+    vmf_stranger_assert_hung_up(web);
+    vmf_stranger_say(tls, hello, sizeof hello);
+    vmf_stranger_assert_hung_up(tls);
+    vmf_stranger_say_preface(reserved, VMF_LINK_KIND_CONTROL, 15, "\1", 1);
+    vmf_stranger_assert_hung_up(reserved);
+    vmf_stranger_say(cut, "vmferry\n", 8);
     assert_true(g_socket_shutdown(cut, FALSE, TRUE, NULL));
-    assert_hung_up(cut);
+    vmf_stranger_assert_hung_up(cut);
 }
 
 static void
@@ -143,11 +68,11 @@ test_other_versions_hear_ours(void **state)
     const char *const versions[] = {"\0\2", "\0\0", "\377\377"};
 
     for (guint i = 0; i < G_N_ELEMENTS(versions); i++) {
-        g_autoptr(GSocket) socket = dial(*state);
+        g_autoptr(GSocket) socket = vmf_stranger_dial(((Fixture *)*state)->b);
 
-        say_preface(socket, VMF_LINK_KIND_CONTROL, 8, versions[i], 2);
-        assert_answer(socket, VMF_ANSWER_VERSION);
-        assert_hung_up(socket);
+        vmf_stranger_say_preface(socket, VMF_LINK_KIND_CONTROL, 8, versions[i], 2);
+        vmf_stranger_assert_answer(socket, VMF_ANSWER_VERSION);
+        vmf_stranger_assert_hung_up(socket);
     }
 }
 
@@ -157,38 +82,38 @@ test_kinds_that_are_not_taken(void **state)
     const char *const kinds[] = {"\0", "\3", "\377"};
 
     for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        g_autoptr(GSocket) socket = dial(*state);
+        g_autoptr(GSocket) socket = vmf_stranger_dial(((Fixture *)*state)->b);
 
-        say_preface(socket, VMF_LINK_KIND_CONTROL, 10, kinds[i], 1);
-        assert_answer(socket, VMF_ANSWER_KIND);
-        assert_hung_up(socket);
+        vmf_stranger_say_preface(socket, VMF_LINK_KIND_CONTROL, 10, kinds[i], 1);
+        vmf_stranger_assert_answer(socket, VMF_ANSWER_KIND);
+        vmf_stranger_assert_hung_up(socket);
     }
 }
 
 static void
 test_an_unknown_ticket(void **state)
 {
-    g_autoptr(GSocket) zero = dial(*state);
-    g_autoptr(GSocket) other = dial(*state);
+    g_autoptr(GSocket) zero = vmf_stranger_dial(((Fixture *)*state)->b);
+    g_autoptr(GSocket) other = vmf_stranger_dial(((Fixture *)*state)->b);
 
-    say_preface(zero, VMF_LINK_KIND_DATA, 16, "", 0);
-    assert_answer(zero, VMF_ANSWER_TICKET);
-    assert_hung_up(zero);
-    say_preface(other, VMF_LINK_KIND_DATA, 16, "0123456789abcdef", 16);
-    assert_answer(other, VMF_ANSWER_TICKET);
-    assert_hung_up(other);
+    vmf_stranger_say_preface(zero, VMF_LINK_KIND_DATA, 16, "", 0);
+    vmf_stranger_assert_answer(zero, VMF_ANSWER_TICKET);
+    vmf_stranger_assert_hung_up(zero);
+    vmf_stranger_say_preface(other, VMF_LINK_KIND_DATA, 16, "0123456789abcdef", 16);
+    vmf_stranger_assert_answer(other, VMF_ANSWER_TICKET);
+    vmf_stranger_assert_hung_up(other);
 }
 
 static void
 test_no_tls_after_the_preface(void **state)
 {
-    g_autoptr(GSocket) socket = dial(*state);
+    g_autoptr(GSocket) socket = vmf_stranger_dial(((Fixture *)*state)->b);
     uint8_t alert[64];
 
-    say_preface(socket, VMF_LINK_KIND_CONTROL, 0, "", 0);
-    assert_answer(socket, VMF_ANSWER_OK);
-    say(socket, "AUTH ANONYMOUS\r\nBEGIN\r\n", 23);
-    assert_in_range(hear(socket, alert, sizeof alert), 0, sizeof alert - 1);
+    vmf_stranger_say_preface(socket, VMF_LINK_KIND_CONTROL, 0, "", 0);
+    vmf_stranger_assert_answer(socket, VMF_ANSWER_OK);
+    vmf_stranger_say(socket, "AUTH ANONYMOUS\r\nBEGIN\r\n", 23);
+    assert_in_range(vmf_stranger_hear(socket, alert, sizeof alert), 0, sizeof alert - 1);
 }
 
 static gboolean
@@ -202,13 +127,13 @@ accept_any(GTlsConnection *tls, GTlsCertificate *certificate, GTlsCertificateFla
 static void
 test_tls_without_a_certificate(void **state)
 {
-    g_autoptr(GSocket) socket = dial(*state);
+    g_autoptr(GSocket) socket = vmf_stranger_dial(((Fixture *)*state)->b);
     g_autoptr(GSocketConnection) connection = NULL;
     g_autoptr(GIOStream) tls = NULL;
     uint8_t byte;
 
-    say_preface(socket, VMF_LINK_KIND_CONTROL, 0, "", 0);
-    assert_answer(socket, VMF_ANSWER_OK);
+    vmf_stranger_say_preface(socket, VMF_LINK_KIND_CONTROL, 0, "", 0);
+    vmf_stranger_assert_answer(socket, VMF_ANSWER_OK);
     connection = g_socket_connection_factory_create_connection(socket);
     tls = g_tls_client_connection_new(G_IO_STREAM(connection), NULL, NULL);
     g_signal_connect(tls, "accept-certificate", G_CALLBACK(accept_any), NULL);
@@ -243,15 +168,15 @@ test_too_many_idle_connections(void **state)
 
     vmf_host_start(fixture->a);
     for (int i = 0; i < CONNECTIONS; i++)
-        g_ptr_array_add(idle, dial(fixture));
-    one_more = dial(fixture);
-    assert_answer(one_more, VMF_ANSWER_BUSY);
-    assert_hung_up(one_more);
+        g_ptr_array_add(idle, vmf_stranger_dial(fixture->b));
+    one_more = vmf_stranger_dial(fixture->b);
+    vmf_stranger_assert_answer(one_more, VMF_ANSWER_BUSY);
+    vmf_stranger_assert_hung_up(one_more);
     vmf_bus_manager_call_connect_sync(fixture->a->manager, "hostb", NULL, &error);
     vmf_assert_error(error, "LimitReached", "try again");
     for (guint i = 0; i < idle->len; i++) {
         assert_true(g_socket_shutdown(idle->pdata[i], FALSE, TRUE, NULL));
-        assert_hung_up(idle->pdata[i]);
+        vmf_stranger_assert_hung_up(idle->pdata[i]);
     }
     assert_connects(fixture);
 }
@@ -266,11 +191,11 @@ test_strangers_do_not_keep_the_daemon_busy(void **state)
 
     vmf_host_start(fixture->a);
     for (int i = 0; i < CONNECTIONS - 1; i++) {
-        GSocket *socket = dial(fixture);
+        GSocket *socket = vmf_stranger_dial(fixture->b);
 
         g_ptr_array_add(strangers, socket);
-        say_preface(socket, VMF_LINK_KIND_CONTROL, 0, "", 0);
-        assert_answer(socket, VMF_ANSWER_OK);
+        vmf_stranger_say_preface(socket, VMF_LINK_KIND_CONTROL, 0, "", 0);
+        vmf_stranger_assert_answer(socket, VMF_ANSWER_OK);
     }
     start = g_get_monotonic_time();
     for (int i = 0; i < 3; i++) {
@@ -290,12 +215,12 @@ static void
 test_the_daemon_ends_while_strangers_wait(void **state)
 {
     Fixture *fixture = *state;
-    g_autoptr(GSocket) silent = dial(fixture);
-    g_autoptr(GSocket) started = dial(fixture);
+    g_autoptr(GSocket) silent = vmf_stranger_dial(fixture->b);
+    g_autoptr(GSocket) started = vmf_stranger_dial(fixture->b);
     gint64 asked;
 
-    say_preface(started, VMF_LINK_KIND_CONTROL, 0, "", 0);
-    assert_answer(started, VMF_ANSWER_OK);
+    vmf_stranger_say_preface(started, VMF_LINK_KIND_CONTROL, 0, "", 0);
+    vmf_stranger_assert_answer(started, VMF_ANSWER_OK);
     asked = g_get_monotonic_time();
     vmf_host_stop(fixture->b);
     assert_in_range(g_get_monotonic_time() - asked, 0, 5 * G_USEC_PER_SEC);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "impostor.h"
+
+#include <string.h>
+
+#include "link/control.h"
+
+#define LINK_OBJECT "/org/vmferry1/link"
+
+GDBusConnection *
+vmf_impostor_dial(VmfHost *host, VmfHost *to)
+{
+    g_autofree char *pki = vmf_host_path(host, "pki");
+    g_autofree char *address = g_strdup_printf("127.0.0.1:%u", to->port);
+    g_autoptr(VmfIdentity) identity = vmf_identity_load(pki, NULL);
+    g_autoptr(GSocketAddress) remote = NULL;
+    g_autoptr(GError) error = NULL;
+    GDBusConnection *link = vmf_control_dial(identity, "hostb", address, 1, NULL, &remote, &error);
+
+    if (!link)
+        fail_msg("dialling hostb: %s", error->message);
+    g_dbus_connection_start_message_processing(link);
+    return link;
+}
+
+GVariant *
+vmf_impostor_call(GDBusConnection *link, const char *method, const char *arguments, GError **error)
+{
+    return g_dbus_connection_call_sync(link, NULL, LINK_OBJECT, "org.vmferry1.Link", method,
+                                       g_variant_new_parsed(arguments), NULL,
+                                       G_DBUS_CALL_FLAGS_NONE, VMF_PATIENCE * 1000, NULL, error);
+}
+
+void
+vmf_impostor_assert_answered(GDBusConnection *link, const char *method, const char *arguments)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer = vmf_impostor_call(link, method, arguments, &error);
+
+    if (!answer)
+        fail_msg("%s %s: %s", method, arguments, error->message);
+}
+
+void
+vmf_impostor_assert_refused(GDBusConnection *link, const char *method, const char *arguments,
+                            const char *name)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) answer = vmf_impostor_call(link, method, arguments, &error);
+
+    if (answer)
+        fail_msg("%s %s was answered", method, arguments);
+    vmf_assert_error(error, name, NULL);
+}
+
+GDBusConnection *
+vmf_impostor_greet(VmfHost *host, VmfHost *to)
+{
+    GDBusConnection *link = vmf_impostor_dial(host, to);
+
+    vmf_impostor_assert_answered(link, "Hello", "({'name': <'hosta'>, 'version': <'0.0.test'>},)");
+    return link;
+}
+
+static void
+read_bytes(GVariant *answer, const char *key, void *to, gsize expected)
+{
+    g_autoptr(GVariant) value = g_variant_lookup_value(answer, key, G_VARIANT_TYPE_BYTESTRING);
+    gsize size;
+    gconstpointer data;
+
+    assert_non_null(value);
+    data = g_variant_get_fixed_array(value, &size, 1);
+    assert_int_equal(size, expected);
+    memcpy(to, data, size);
+}
+
+void
+vmf_impostor_prepare(GDBusConnection *link, VmfPrepared *ret)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer = vmf_impostor_call(
+        link, "Prepare", "('" VMF_IMPOSTOR_ID "', {" VMF_IMPOSTOR_GUEST "})", &error);
+    g_autoptr(GVariant) body = NULL;
+
+    if (!answer)
+        fail_msg("Prepare: %s", error->message);
+    body = g_variant_get_child_value(answer, 0);
+    assert_true(g_variant_lookup(body, "path", "s", &ret->path));
+    read_bytes(body, "ticket", ret->ticket, sizeof ret->ticket);
+    read_bytes(body, "secret", ret->secret, sizeof ret->secret);
+}
+
+GSocket *
+vmf_impostor_dial_data(VmfHost *to, const uint8_t *ticket, GError **error)
+{
+    g_autoptr(GSocketAddress) address =
+        g_inet_socket_address_new_from_string("127.0.0.1", to->port);
+
+    return vmf_data_dial(address, ticket, NULL, error);
+}

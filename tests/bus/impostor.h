@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A peer that is trusted and should not be: the test itself, with a host's good certificates, says
+ * on the control link and over data connections what no vmferryd would.
+ *
+ * Everything fails the calling test when it cannot be done, but for what is said to give an error.
+ */
+#pragma once
+
+#include "fixture.h"
+
+#include "link/ticket.h"
+
+#define VMF_IMPOSTOR_ID "01234567"
+#define VMF_IMPOSTOR_UUID "55555555-5555-4555-8555-555555555555"
+#define VMF_IMPOSTOR_GUEST "'name': <'web'>, 'uuid': <'" VMF_IMPOSTOR_UUID "'>, 'host': <'hostb'>"
+
+/* A control link from `host`, of which only the certificates are used, to `to`, which is "hostb".
+ * Close and unreference it. */
+GDBusConnection *vmf_impostor_dial(VmfHost *host, VmfHost *to);
+
+/* Likewise, and Hello is said. */
+GDBusConnection *vmf_impostor_greet(VmfHost *host, VmfHost *to);
+
+/* `arguments` is GVariant text; NULL is an error. */
+GVariant *vmf_impostor_call(GDBusConnection *link, const char *method, const char *arguments,
+                            GError **error);
+void vmf_impostor_assert_answered(GDBusConnection *link, const char *method, const char *arguments);
+void vmf_impostor_assert_refused(GDBusConnection *link, const char *method, const char *arguments,
+                                 const char *name);
+
+typedef struct {
+    char *path; /* the caller's */
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+} VmfPrepared;
+
+/* Prepare for VMF_IMPOSTOR_GUEST, as migration VMF_IMPOSTOR_ID. */
+void vmf_impostor_prepare(GDBusConnection *link, VmfPrepared *ret);
+
+/* A data connection that shows this ticket; NULL and the error if it is refused. */
+GSocket *vmf_impostor_dial_data(VmfHost *to, const uint8_t *ticket, GError **error);
