@@ -1,70 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "xml/domain.h"
 
-#include <libxml/parser.h>
-#include <libxml/xpath.h>
-#include <string.h>
-
 #include "base/error.h"
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathObject, xmlXPathFreeObject)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlParserCtxt, xmlFreeParserCtxt)
-
-static xmlDoc *
-vmf_xml_parse(const char *xml, const char *what, GError **error)
-{
-    g_autoptr(xmlParserCtxt) parser = xmlNewParserCtxt();
-    xmlDoc *doc;
-
-    doc = xmlCtxtReadMemory(parser, xml, (int)MIN(strlen(xml), (size_t)G_MAXINT), NULL, NULL,
-                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    if (doc && doc->intSubset) { /* libvirt writes none; here it could only be a bomb */
-        xmlFreeDoc(doc);
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
-                    "%s: a document type declaration is not allowed", what);
-        return NULL;
-    }
-    if (!doc) {
-        const xmlError *problem = xmlCtxtGetLastError(parser);
-        g_autofree char *message = g_strdup(problem ? problem->message : "not XML");
-
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, "%s: line %d: %s", what,
-                    problem ? problem->line : 0, g_strstrip(message));
-    }
-    return doc;
-}
-
-/* The string value of an expression, or NULL when it is empty. */
-static char *
-vmf_xpath_string(xmlXPathContext *context, const char *expression)
-{
-    g_autofree char *call = g_strdup_printf("string(%s)", expression);
-    g_autoptr(xmlXPathObject) object = xmlXPathEval((const xmlChar *)call, context);
-
-    if (!object || !object->stringval || !*object->stringval)
-        return NULL;
-    return g_strdup((const char *)object->stringval);
-}
-
-static gboolean
-vmf_xpath_boolean(xmlXPathContext *context, const char *expression)
-{
-    g_autofree char *call = g_strdup_printf("boolean(%s)", expression);
-    g_autoptr(xmlXPathObject) object = xmlXPathEval((const xmlChar *)call, context);
-
-    return object && object->boolval;
-}
-
-/* libvirt's scaled integers: libvirt itself always writes KiB. */
-static guint64
-vmf_xpath_memory(xmlXPathContext *context, const char *expression)
-{
-    g_autofree char *text = vmf_xpath_string(context, expression);
-
-    return text ? g_ascii_strtoull(text, NULL, 10) * 1024 : 0;
-}
+#include "xml/parse.h"
 
 VmfDomainXml *
 vmf_domain_xml_parse(const char *xml, GError **error)

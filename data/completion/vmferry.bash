@@ -8,7 +8,7 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy bandwidth inspect check peers' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check peers socket' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -53,6 +53,13 @@ _vmferry() {
         esac
         ;;
     check,*) words='--source --destination --json --verbose --help' ;;
+    socket,*)
+        case $cur,$arguments in
+        -*) words='--json --help' ;;
+        *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
+        *,1) words=$(vmferry peers --names 2>/dev/null) ;;
+        esac
+        ;;
     peers,*) words='--json --names --connect --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

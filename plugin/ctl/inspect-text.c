@@ -1,29 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "inspect-text.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "inspect-print.h"
 #include "stream/values.h"
 
 #define BYTES_SHOWN 16
 #define INDENT 2
-
-const char *
-vmf_inspect_connection_name(VmfConnection connection)
-{
-    static const char *const names[] = {"unknown", "main", "recovery", "preempt",
-                                        "multifd", "tls",  "image"};
-
-    return names[connection];
-}
-
-const char *
-vmf_inspect_extent_name(VmfExtent extent)
-{
-    static const char *const names[] = {"format", "described", "scanned", "opaque"};
-
-    return names[extent];
-}
 
 static void
 print_size(const char *label, uint64_t size)
@@ -264,23 +248,30 @@ print_end(VmfGroup group, gpointer user_data)
 }
 
 static void
-print_device(const VmfSurveySection *section)
+print_device(const VmfSurvey *survey, const VmfSurveySection *section)
 {
     static const VmfValueVisitor visitor = {print_begin, print_end, print_value};
     Print print = {.depth = 1, .last = g_string_new(NULL)};
     g_autofree char *name = printable(section->what.name);
     g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) bytes = vmf_survey_state(survey, section, &error);
 
     printf("\n%s, instance %u, version %u\n", name, section->what.instance, section->what.version);
-    if (!vmf_values_walk(section->device->state, section->state->data, section->state->len,
-                         &visitor, &print, &error))
+    if (bytes) {
+        gsize length;
+        const uint8_t *state = g_bytes_get_data(bytes, &length);
+
+        vmf_values_walk(section->device->state, state, length, &visitor, &print, &error);
+    }
+    if (error)
         printf("  (%s)\n", error->message);
     g_string_free(print.last, TRUE);
 }
 
 static gboolean
-print_devices(const VmfSurveyFacts *facts, const char *name)
+print_devices(const VmfSurvey *survey, const char *name)
 {
+    const VmfSurveyFacts *facts = vmf_survey_facts(survey);
     gboolean found = FALSE;
 
     for (guint i = 0; i < facts->sections->len; i++) {
@@ -288,22 +279,63 @@ print_devices(const VmfSurveyFacts *facts, const char *name)
 
         if (!section->device || strcmp(section->what.name, name) != 0)
             continue;
-        print_device(section);
+        print_device(survey, section);
         found = TRUE;
     }
     return found;
 }
 
-gboolean
-vmf_inspect_print_text(const VmfSurveyFacts *facts, const VmfImage *image,
-                       const VmfInspectParts *parts)
+static void
+print_channel(const VmfChannelFacts *facts)
 {
+    const char *separator = "";
+
+    printf("%-14s multifd connection", "Stream");
+    if (facts->named)
+        printf(", channel %u", facts->channel);
+    printf("\n");
+    print_size("Size", facts->size);
+    printf("%-14s %" G_GUINT64_FORMAT " with pages, %" G_GUINT64_FORMAT " that sync\n", "Packets",
+           facts->packets, facts->syncs);
+    printf("%-14s ", "Compression");
+    for (int method = 0; method < VMF_MULTIFD_METHODS; method++) {
+        if (facts->methods[method] == 0)
+            continue;
+        printf("%s%s", separator, vmf_multifd_method_name((VmfMultifdMethod)method));
+        separator = ", ";
+    }
+    printf("%s%s\n", *separator ? "" : "not told",
+           facts->undecoded ? ", which is not decoded" : "");
+    print_size("Pages take", facts->payload);
+    if (facts->device_packets)
+        printf("%-14s %" G_GUINT64_FORMAT " packets, %" G_GUINT64_FORMAT " bytes\n", "Device state",
+               facts->device_packets, facts->device_bytes);
+    printf("\n%-40s %10s %10s\n", "RAM block", "zero", "whole");
+    for (guint i = 0; i < facts->blocks->len; i++) {
+        const VmfChannelBlock *block = facts->blocks->pdata[i];
+        g_autofree char *name = printable(block->name);
+
+        printf("%-40s %10" G_GUINT64_FORMAT " %10" G_GUINT64_FORMAT "\n", name, block->zero,
+               block->normal);
+    }
+}
+
+gboolean
+vmf_inspect_print_text(const VmfInspection *inspection, const VmfInspectParts *parts)
+{
+    const VmfSurveyFacts *facts;
+
+    if (inspection->channel) {
+        print_channel(vmf_channel_survey_facts(inspection->channel));
+        return parts->device == NULL;
+    }
     if (parts->device && !parts->ram && !parts->sections)
-        return print_devices(facts, parts->device);
-    print_head(facts, image);
+        return print_devices(inspection->survey, parts->device);
+    facts = vmf_survey_facts(inspection->survey);
+    print_head(facts, vmf_source_image(inspection->source));
     if (parts->ram || !parts->sections)
         print_ram(facts);
     if (parts->sections || !parts->ram)
         print_sections(facts);
-    return !parts->device || print_devices(facts, parts->device);
+    return !parts->device || print_devices(inspection->survey, parts->device);
 }

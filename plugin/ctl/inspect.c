@@ -2,11 +2,12 @@
 #include "inspect.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
-#include "inspect-print.h"
+#include "ctl.h"
+#include "inspect-text.h"
+#include "inspect/json.h"
 
 #define PROGRESS_INTERVAL (G_USEC_PER_SEC / 10)
 
@@ -16,91 +17,63 @@ typedef struct {
 } Progress;
 
 static void
-show_progress(Progress *progress, const VmfSource *source)
+show_progress(const VmfSource *source, gpointer user_data)
 {
+    Progress *progress = user_data;
     uint64_t position = vmf_source_position(source);
     uint64_t size = vmf_source_size(source);
-    g_autofree char *text = g_format_size_full(position, G_FORMAT_SIZE_IEC_UNITS);
     gint64 now = g_get_monotonic_time();
+    g_autofree char *text = NULL;
 
     if (!progress->wanted || now - progress->shown < PROGRESS_INTERVAL)
         return;
     progress->shown = now;
+    text = g_format_size_full(position, G_FORMAT_SIZE_IEC_UNITS);
     if (size > 0)
         fprintf(stderr, "\r%3.0f %%  %s\033[K", 100.0 * (double)position / (double)size, text);
     else
         fprintf(stderr, "\r%s\033[K", text);
 }
 
-static void
-clear_progress(const Progress *progress)
-{
-    if (progress->wanted && progress->shown > 0)
-        fprintf(stderr, "\r\033[K");
-}
-
 static gboolean
-survey_source(VmfSource *source, VmfSurvey *survey, GError **error)
+run(VmfInspection *inspection, GError **error)
 {
     Progress progress = {.wanted = isatty(STDERR_FILENO)};
-    const uint8_t *data = NULL;
-    size_t length = 0;
     gboolean fine;
 
     progress.shown = progress.wanted ? g_get_monotonic_time() : 0;
-    while ((fine = vmf_source_read(source, &data, &length, error)) && length > 0) {
-        fine = vmf_survey_put(survey, data, length, error);
-        if (!fine)
-            break;
-        show_progress(&progress, source);
-    }
-    clear_progress(&progress);
-    return fine && vmf_survey_end(survey, error);
+    fine = vmf_inspection_run(inspection, show_progress, &progress, error);
+    if (progress.wanted)
+        fprintf(stderr, "\r\033[K");
+    return fine;
 }
 
-/* What cannot be read at all, by name. */
 static gboolean
-check_connection(const VmfSource *source, GError **error)
+print_json(const VmfInspection *inspection, const VmfInspectParts *parts)
 {
-    switch (vmf_source_connection(source)) {
-    case VMF_CONNECTION_MULTIFD:
-        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
-                    "this is a multifd channel, which has pages only; inspect the main connection");
-        return FALSE;
-    case VMF_CONNECTION_TLS:
-        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
-                    "the stream is encrypted with TLS and cannot be read");
-        return FALSE;
-    case VMF_CONNECTION_UNKNOWN:
-    case VMF_CONNECTION_IMAGE:
-        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_STREAM,
-                    "offset 0 (0x0): expected a migration stream (\"QEVM\") or a libvirt save "
-                    "image");
-        return FALSE;
-    default:
-        return TRUE;
-    }
+    gboolean found;
+    g_autofree char *text = vmf_inspect_to_json(inspection, parts, &found);
+
+    puts(text);
+    return found;
 }
 
 static int
 inspect(const char *path, gboolean json, const VmfInspectParts *parts, GError **error)
 {
-    g_autoptr(VmfSource) source = vmf_source_open(path, error);
-    g_autoptr(VmfSurvey) survey = NULL;
+    VmfSource *source = vmf_source_open(path, error);
+    g_autoptr(VmfInspection) inspection = source ? vmf_inspection_new(source, error) : NULL;
     gboolean fine, found;
 
-    if (!source || !check_connection(source, error))
-        return EXIT_FAILURE;
-    survey = vmf_survey_new(vmf_source_connection(source));
-    fine = survey_source(source, survey, error);
+    if (!inspection)
+        return VMF_EXIT_FAILED;
+    fine = run(inspection, error);
     /* What was found before an error is worth showing. */
-    found = json
-                ? vmf_inspect_print_json(vmf_survey_facts(survey), vmf_source_image(source), parts)
-                : vmf_inspect_print_text(vmf_survey_facts(survey), vmf_source_image(source), parts);
+    found = json ? print_json(inspection, parts) : vmf_inspect_print_text(inspection, parts);
     if (fine && !found)
         g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                     "no device \"%s\" with values; --sections lists what there is", parts->device);
-    return fine && found ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fine && found ? VMF_EXIT_OK : VMF_EXIT_FAILED;
 }
 
 int
@@ -124,12 +97,12 @@ vmf_ctl_inspect(int argc, char **argv)
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
         fprintf(stderr, "vmferry inspect: %s; see vmferry inspect --help\n", error->message);
-        return 2;
+        return VMF_EXIT_USAGE;
     }
     if (argc != 2) {
         fprintf(stderr, "vmferry inspect: expected FILE, or - for standard input; see vmferry "
                         "inspect --help\n");
-        return 2;
+        return VMF_EXIT_USAGE;
     }
     parts.device = device;
     status = inspect(argv[1], json, &parts, &error);

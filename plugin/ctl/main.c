@@ -23,6 +23,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"bandwidth", vmf_ctl_bandwidth, "ID MIBS", "Change what a migration may put on the wire"},
     {"inspect", vmf_ctl_inspect, "FILE|-", "Show what is in a migration stream or save image"},
     {"check", vmf_ctl_check, "", "Say whether a QEMU can load a device state"},
+    {"socket", vmf_ctl_socket, "GUEST HOST", "Print the socket for virsh migrate --migrateuri"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
 };
 

@@ -150,6 +150,7 @@ vmf_config_load(const char *path, GError **error)
         {"Pump", "Path", KEY_PATH, &config->pump_path, 0, 0},
         {"Pump", "User", KEY_STRING, &config->pump_user, 0, 0},
         {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
+        {"Ways", "Sockets", KEY_BOOL, &config->sockets, 0, 0},
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
         {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
         {"Limits", "KeepFinished", KEY_NUMBER, &config->keep_finished, 1, 86400},
@@ -161,6 +162,7 @@ vmf_config_load(const char *path, GError **error)
     config->pump_path = g_strdup(VMF_PUMP_PATH);
     config->pump_user = g_strdup("vmferry");
     config->run_directory = g_strdup(VMF_RUNDIR);
+    config->sockets = TRUE;
     config->max_migrations = 8;
     config->max_connections = 64;
     config->keep_finished = 600;

@@ -25,6 +25,7 @@ typedef struct {
     char *pump_path;            /* the vmferry-pump to start */
     char *pump_user;            /* the user it becomes */
     char *run_directory;        /* sockets */
+    gboolean sockets;           /* one stands open for each guest and peer */
     gboolean allow_unencrypted; /* data links without TLS, when a migration asks for it */
     guint max_migrations;       /* at once, both directions together */
     guint max_connections;      /* not yet authenticated, at once */

@@ -13,6 +13,7 @@
 #include "daemon/peer.h"
 #include "daemon/port.h"
 #include "daemon/socket-path.h"
+#include "daemon/sockets.h"
 #include "link/control.h"
 
 #define VMF_BUS_NAME "org.vmferry1"
@@ -34,6 +35,7 @@ struct VmfDaemon {
     GHashTable *incoming;   /* id -> VmfIncoming, running */
     GQueue finished;        /* VmfFinished, oldest first */
     VmfPort *port;
+    VmfSockets *sockets;
 
     GDBusConnection *bus;
     GDBusObjectManagerServer *objects;
@@ -80,6 +82,12 @@ vmf_daemon_get_workers(VmfDaemon *self)
     return self->workers;
 }
 
+VmfSockets *
+vmf_daemon_get_sockets(VmfDaemon *self)
+{
+    return self->sockets;
+}
+
 gboolean
 vmf_daemon_is_busy(VmfDaemon *self)
 {
@@ -100,6 +108,17 @@ vmf_daemon_find_peer_of(VmfDaemon *self, const char *const *certificate_names)
     for (; *certificate_names && !peer; certificate_names++)
         peer = vmf_daemon_find_peer(self, *certificate_names);
     return peer;
+}
+
+void
+vmf_daemon_foreach_peer(VmfDaemon *self, void (*visit)(VmfPeer *peer, gpointer data), gpointer data)
+{
+    GHashTableIter iter;
+    gpointer peer;
+
+    g_hash_table_iter_init(&iter, self->peers);
+    while (g_hash_table_iter_next(&iter, NULL, &peer))
+        visit(peer, data);
 }
 
 VmfMigration *
@@ -180,9 +199,24 @@ vmf_daemon_on_finished(VmfMigration *migration, VmfDaemon *self)
     finished->migration = g_object_ref(migration);
     finished->until = g_get_monotonic_time() + (gint64)self->config->keep_finished * G_USEC_PER_SEC;
     g_queue_push_tail(&self->finished, finished);
+    vmf_sockets_take_back(self->sockets);
     if (self->finished.length > VMF_FINISHED_MAX)
         vmf_daemon_forget_oldest(self);
     vmf_daemon_plan_forgetting(self);
+}
+
+gboolean
+vmf_daemon_is_migrating(VmfDaemon *self, const char *uuid)
+{
+    GHashTableIter iter;
+    gpointer migration;
+
+    g_hash_table_iter_init(&iter, self->migrations);
+    while (g_hash_table_iter_next(&iter, NULL, &migration))
+        if (!vmf_migration_is_finished(migration) &&
+            g_str_equal(vmf_migration_get_uuid(migration), uuid))
+            return TRUE;
+    return FALSE;
 }
 
 static gboolean
@@ -227,6 +261,8 @@ vmf_daemon_add_migration(VmfDaemon *self, VmfMigration *migration, GError **erro
     g_hash_table_insert(self->migrations, g_strdup(vmf_migration_get_id(migration)),
                         g_object_ref(migration));
     g_signal_connect(migration, "finished", G_CALLBACK(vmf_daemon_on_finished), self);
+    if (vmf_migration_is_outgoing(migration) && vmf_migration_is_led_by_us(migration))
+        vmf_sockets_lend(self->sockets, vmf_migration_get_uuid(migration));
     vmf_manager_serve_migration(migration);
     g_dbus_object_manager_server_export(self->objects, vmf_migration_get_object(migration));
     return TRUE;
@@ -299,6 +335,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
         return NULL;
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
+    self->sockets = vmf_sockets_new(self);
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
@@ -323,6 +360,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_clear_pointer(&self->port, vmf_port_free);
     if (self->libvirt)
         vmf_libvirt_stop(self->libvirt);
+    g_clear_pointer(&self->sockets, vmf_sockets_free);
     g_clear_pointer(&self->owner, vmf_owner_free);
     g_clear_object(&self->manager);
     g_clear_object(&self->objects);

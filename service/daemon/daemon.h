@@ -18,6 +18,7 @@
 
 typedef struct VmfDaemon VmfDaemon;
 typedef struct VmfIncoming VmfIncoming;
+typedef struct VmfSockets VmfSockets;
 typedef struct _VmfPeer VmfPeer;
 
 typedef struct {
@@ -46,12 +47,18 @@ VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
 VmfRefusals *vmf_daemon_get_refusals(VmfDaemon *daemon);
 VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
 VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);
+VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */
 VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);
 VmfPeer *vmf_daemon_find_peer_of(VmfDaemon *daemon, const char *const *certificate_names);
+void vmf_daemon_foreach_peer(VmfDaemon *daemon, void (*visit)(VmfPeer *peer, gpointer data),
+                             gpointer data);
 VmfMigration *vmf_daemon_find_migration(VmfDaemon *daemon, const char *id);
 VmfIncoming *vmf_daemon_find_incoming(VmfDaemon *daemon, const char *id);
+
+/* Whether a migration of this guest, in either direction, is not over yet. */
+gboolean vmf_daemon_is_migrating(VmfDaemon *daemon, const char *uuid);
 
 /*
  * Puts a migration on the bus; it goes again some time after it is finished.

@@ -9,15 +9,14 @@
 #include "base/error.h"
 #include "base/log.h"
 
+/* Where libvirt's QEMU driver notes which process runs a guest. */
+#define VMF_QEMU_PID_FILE "/run/libvirt/qemu/%s.pid"
+
 struct VmfDoorway {
-    char *id;
-    char *path;
-    const char *kind; /* static */
+    VmfDoorwaySetup setup; /* its strings are ours */
     GSocket *socket;
     GSource *source;
-    VmfPump *pump;
-    VmfPreempt *preempt;
-    guint uid; /* of QEMU */
+    ino_t inode; /* of the socket in the file system */
 };
 
 static void
@@ -26,11 +25,12 @@ vmf_doorway_clear(gpointer data)
     VmfDoorway *self = data;
 
     g_clear_object(&self->socket);
-    g_clear_object(&self->pump);
-    g_clear_pointer(&self->preempt, vmf_preempt_unref);
     g_clear_pointer(&self->source, g_source_unref);
-    g_free(self->id);
-    g_free(self->path);
+    if (self->setup.release)
+        self->setup.release(self->setup.data);
+    g_free((char *)self->setup.path);
+    g_free((char *)self->setup.id);
+    g_free((char *)self->setup.guest);
 }
 
 static void
@@ -40,19 +40,34 @@ vmf_doorway_unref(gpointer data)
 }
 
 static gboolean
+vmf_process_runs_guest(pid_t pid, const char *guest)
+{
+    g_autofree char *file = g_strdup_printf(VMF_QEMU_PID_FILE, guest);
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(file, &text, NULL, NULL) &&
+           g_ascii_strtoll(text, NULL, 10) == (gint64)pid;
+}
+
+static gboolean
 vmf_doorway_admits(VmfDoorway *self, GSocket *socket)
 {
+    const VmfDoorwaySetup *setup = &self->setup;
     g_autoptr(GError) error = NULL;
     g_autoptr(GCredentials) credentials = g_socket_get_credentials(socket, &error);
     uid_t uid = credentials ? g_credentials_get_unix_user(credentials, &error) : (uid_t)-1;
 
     if (error) {
-        vmf_warn(self->id, "%s: who connects cannot be told: %s", self->path, error->message);
+        vmf_warn(setup->id, "%s: who connects cannot be told: %s", setup->path, error->message);
         return FALSE;
     }
-    if (uid == 0 || uid == self->uid || uid == geteuid())
+    if (uid == 0 || uid == geteuid() ||
+        (uid == setup->uid &&
+         (!setup->guest ||
+          vmf_process_runs_guest(g_credentials_get_unix_pid(credentials, NULL), setup->guest))))
         return TRUE;
-    vmf_warn(self->id, "%s: user %u may not connect", self->path, (guint)uid);
+    vmf_warn(setup->id, "%s: process %d of user %u may not connect", setup->path,
+             (int)g_credentials_get_unix_pid(credentials, NULL), (guint)uid);
     return FALSE;
 }
 
@@ -65,51 +80,51 @@ vmf_doorway_on_ready(GSocket *socket, GIOCondition condition, gpointer data)
 
     if (!connection) {
         if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
-            vmf_warn(self->id, "%s: %s", self->path, error->message);
+            vmf_warn(self->setup.id, "%s: %s", self->setup.path, error->message);
         return G_SOURCE_CONTINUE;
     }
-    if (!vmf_doorway_admits(self, connection))
-        return G_SOURCE_CONTINUE;
-    if (!self->preempt || !vmf_preempt_take(self->preempt, connection))
-        vmf_pump_attach_channel(self->pump, self->kind, 0, connection);
+    if (vmf_doorway_admits(self, connection))
+        self->setup.taken(self->setup.data, self->setup.kind, connection);
     return G_SOURCE_CONTINUE;
 }
 
 static gboolean
-vmf_doorway_bind(VmfDoorway *self, guint gid, GError **error)
+vmf_doorway_bind(VmfDoorway *self, GError **error)
 {
-    g_autofree char *directory = g_path_get_dirname(self->path);
-    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(self->path);
+    const char *path = self->setup.path;
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
+    GStatBuf info;
 
     self->socket =
         g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
     if (!self->socket)
         return FALSE;
     (void)g_mkdir(directory, 0711);
-    (void)g_unlink(self->path);
+    (void)g_unlink(path);
     if (!g_socket_bind(self->socket, address, FALSE, error) ||
         !g_socket_listen(self->socket, error))
         return FALSE;
     /* Between bind and here only root could connect, and the umask keeps it so. */
-    if (g_chmod(self->path, 0600) == 0 && chown(self->path, self->uid, gid) == 0)
+    if (g_chmod(path, 0600) == 0 && chown(path, self->setup.uid, self->setup.gid) == 0 &&
+        g_lstat(path, &info) == 0) {
+        self->inode = info.st_ino;
         return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", self->path, g_strerror(errno));
+    }
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", path, g_strerror(errno));
     return FALSE;
 }
 
 VmfDoorway *
-vmf_doorway_open(const char *path, const char *kind, VmfPump *pump, const char *id, VmfOwner *owner,
-                 VmfPreempt *preempt, GError **error)
+vmf_doorway_open(const VmfDoorwaySetup *setup, GError **error)
 {
     VmfDoorway *self = g_atomic_rc_box_new0(VmfDoorway);
-    guint gid = 0;
 
-    self->id = g_strdup(id);
-    self->path = g_strdup(path);
-    self->kind = kind;
-    self->pump = g_object_ref(pump);
-    self->preempt = preempt ? vmf_preempt_ref(preempt) : NULL;
-    if (!vmf_owner_get(owner, &self->uid, &gid, error) || !vmf_doorway_bind(self, gid, error)) {
+    self->setup = *setup;
+    self->setup.path = g_strdup(setup->path);
+    self->setup.id = g_strdup(setup->id);
+    self->setup.guest = g_strdup(setup->guest);
+    if (!vmf_doorway_bind(self, error)) {
         vmf_doorway_unref(self);
         return NULL;
     }
@@ -124,7 +139,10 @@ vmf_doorway_open(const char *path, const char *kind, VmfPump *pump, const char *
 void
 vmf_doorway_close(VmfDoorway *self)
 {
+    GStatBuf info;
+
     g_source_destroy(self->source);
-    (void)g_unlink(self->path);
+    if (g_lstat(self->setup.path, &info) == 0 && info.st_ino == self->inode)
+        (void)g_unlink(self->setup.path);
     vmf_doorway_unref(self);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Link.Prepare and AddLink at the destination: checks, a pump, tickets. The rest is in incoming.c.
  */
-#include <glib/gstdio.h>
-#include <unistd.h>
-
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/guest.h"
@@ -15,19 +12,6 @@
 #define VMF_TICKET_LIFETIME (30 * G_USEC_PER_SEC)
 
 #define VMF_INCOMING_LINKS 4 /* what a pump takes */
-
-/* QEMU's user binds its socket here, and nobody else. */
-static gboolean
-vmf_incoming_make_directory(const char *path, guint uid, guint gid, GError **error)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-
-    if ((g_mkdir(directory, 0700) == 0 || errno == EEXIST) && chown(directory, uid, gid) == 0 &&
-        g_chmod(directory, 0711) == 0)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", directory, g_strerror(errno));
-    return FALSE;
-}
 
 /* Our certificate must bear the name, or the source means somebody else. */
 static gboolean
@@ -55,12 +39,14 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
 
     connection = vmf_libvirt_open(config->libvirt_uri, &error);
     if (connection &&
-        vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
-                               &error) &&
+        (self->external ||
+         vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
+                                &error)) &&
         vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
         vmf_incoming_check_host(config, self->host, &error) &&
-        vmf_incoming_make_directory(self->path, self->uid, gid, &error)) {
-        vmf_incoming_remove_sockets(self);
+        vmf_socket_folder_make(config->run_directory, self->host, self->uid, gid, &error)) {
+        if (!self->external) /* libvirt's QEMU listens there already */
+            vmf_incoming_remove_sockets(self);
         pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
                               self->encrypt, NULL, &error);
     }
@@ -155,6 +141,7 @@ vmf_incoming_new_migration(const VmfIncomingRequest *request)
         .domain = request->name,
         .uuid = request->uuid,
         .peer = vmf_peer_get_config(request->peer)->name,
+        .origin = request->origin,
         .outgoing = FALSE,
         .encrypted = !request->unencrypted,
     };
@@ -175,6 +162,7 @@ vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRe
     self->host = g_strdup(request->host);
     self->dname = g_strdup(request->dname);
     self->libvirt = request->libvirt;
+    self->external = request->origin != NULL;
     self->encrypt = !request->unencrypted;
     memcpy(self->secret, ticket->secret, sizeof self->secret);
     memcpy(self->ticket, ticket->id, sizeof self->ticket);

@@ -23,7 +23,8 @@ typedef struct {
     const char *uuid;
     const char *host; /* this host, as the source knows it */
     gboolean unencrypted;
-    gboolean libvirt; /* libvirtd is to be reached through the pump */
+    const char *origin; /* as Migration.Origin, static; NULL: the source's vmferryd leads */
+    gboolean libvirt;   /* libvirtd is to be reached through the pump */
     VmfPeer *peer;
     GDBusConnection *link;
 } VmfIncomingRequest;

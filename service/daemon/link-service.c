@@ -106,6 +106,18 @@ vmf_guest_uuid_is_valid(const char *uuid)
            strspn(uuid, "0123456789abcdef-") == strlen(uuid);
 }
 
+/* Of a migration that the peer's libvirt leads by itself; FALSE: something that is not known here.
+ */
+static gboolean
+vmf_link_read_origin(GVariant *guest, VmfIncomingRequest *request)
+{
+    const char *origin = NULL;
+
+    g_variant_lookup(guest, "origin", "&s", &origin);
+    request->origin = origin ? "socket" : NULL;
+    return !origin || g_str_equal(origin, "socket");
+}
+
 /* What a peer says of the guest, or FALSE with the invocation answered. */
 static gboolean
 vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInvocation *invocation)
@@ -129,6 +141,8 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
         problem = "the guest's UUID is missing or not valid";
     else if (!request->host || !vmf_peer_name_is_valid(request->host))
         problem = "the name of the destination is missing or not valid";
+    else if (!vmf_link_read_origin(guest, request))
+        problem = "migrations of that origin are not known";
     if (problem)
         vmf_link_service_refuse(invocation, VMF_ERROR_INVALID_ARGUMENT, problem);
     return problem == NULL;

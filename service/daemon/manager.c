@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/authority.h"
 #include "daemon/guest.h"
+#include "daemon/manager-ways.h"
 #include "daemon/outgoing.h"
 #include "daemon/peer.h"
 #include "vmferry-bus.h"
@@ -38,8 +39,7 @@ vmf_request_fail(VmfRequest *request, const GError *error)
     vmf_request_free(request);
 }
 
-/* Borrowed; NULL with the invocation answered. */
-static VmfPeer *
+VmfPeer *
 vmf_manager_find_peer(VmfDaemon *daemon, const char *name, GError **error)
 {
     VmfPeer *peer = vmf_daemon_find_peer(daemon, name);
@@ -339,6 +339,7 @@ vmf_manager_new(VmfDaemon *daemon)
     vmf_bus_manager_set_features(skeleton, features);
     g_signal_connect(skeleton, "handle-migrate", G_CALLBACK(vmf_manager_on_migrate), daemon);
     g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);
+    vmf_manager_serve_ways(daemon, skeleton);
     g_signal_connect_object(vmf_daemon_get_libvirt(daemon), "connected",
                             G_CALLBACK(vmf_manager_on_libvirt), skeleton, 0);
     return G_DBUS_INTERFACE_SKELETON(skeleton);

@@ -13,3 +13,6 @@ GDBusInterfaceSkeleton *vmf_manager_new(VmfDaemon *daemon);
 
 /* The methods of a migration's object, for root. */
 void vmf_manager_serve_migration(VmfMigration *migration);
+
+/* Borrowed. Error: NO_SUCH_PEER. */
+VmfPeer *vmf_manager_find_peer(VmfDaemon *daemon, const char *name, GError **error);

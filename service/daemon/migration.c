@@ -74,6 +74,18 @@ vmf_migration_get_peer(VmfMigration *self)
     return self->peer;
 }
 
+gboolean
+vmf_migration_is_led_by_us(VmfMigration *self)
+{
+    return g_str_equal(vmf_bus_migration_get_origin(self->bus), "vmferry");
+}
+
+gboolean
+vmf_migration_is_outgoing(VmfMigration *self)
+{
+    return g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
+}
+
 GDBusObjectSkeleton *
 vmf_migration_get_object(VmfMigration *self)
 {
@@ -147,12 +159,6 @@ vmf_migration_finish(VmfMigration *self, const GError *error)
     vmf_bus_migration_set_state(self->bus, vmf_state_names[state]);
     g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, vmf_migration_emit_finished,
                                g_object_ref(self), g_object_unref);
-}
-
-static gboolean
-vmf_migration_is_outgoing(VmfMigration *self)
-{
-    return g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
 }
 
 static guint64
@@ -353,9 +359,9 @@ vmf_migration_new(const VmfMigrationInit *init)
     self->postcopy = init->postcopy;
     g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
                  init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump", "origin",
-                 "vmferry", "encrypted", init->encrypted, "bandwidth", init->bandwidth, "state",
-                 vmf_state_names[VMF_STATE_PREPARING], "started", (guint64)g_get_real_time(),
-                 "error", g_variant_new("(ss)", "", ""), NULL);
+                 init->origin ? init->origin : "vmferry", "encrypted", init->encrypted, "bandwidth",
+                 init->bandwidth, "state", vmf_state_names[VMF_STATE_PREPARING], "started",
+                 (guint64)g_get_real_time(), "error", g_variant_new("(ss)", "", ""), NULL);
     self->object = vmf_bus_object_skeleton_new(path);
     vmf_bus_object_skeleton_set_migration(self->object, self->bus);
     return self;

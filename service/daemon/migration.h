@@ -34,6 +34,7 @@ typedef struct {
     const char *domain;
     const char *uuid;
     const char *peer;
+    const char *origin; /* NULL: "vmferry" */
     gboolean outgoing;
     gboolean encrypted;
     gboolean postcopy; /* may be switched to it */
@@ -49,6 +50,11 @@ const char *vmf_migration_get_id(VmfMigration *migration);
 const char *vmf_migration_get_domain(VmfMigration *migration);
 const char *vmf_migration_get_uuid(VmfMigration *migration);
 const char *vmf_migration_get_peer(VmfMigration *migration);
+gboolean vmf_migration_is_outgoing(VmfMigration *migration);
+
+/* Its origin is "vmferry": libvirt was asked by the source's vmferryd. */
+gboolean vmf_migration_is_led_by_us(VmfMigration *migration);
+
 VmfState vmf_migration_get_state(VmfMigration *migration);
 gboolean vmf_migration_is_finished(VmfMigration *migration);
 

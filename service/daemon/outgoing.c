@@ -24,6 +24,7 @@ typedef struct {
     VmfMigration *migration;
     VmfPeer *peer;
     VmfOptions *options;
+    VmfFollow *follow;         /* libvirt was asked by somebody else; NULL: by us */
     GCancellable *cancellable; /* for every step but libvirt's */
     VmfJobWatch *watch;
     VmfPilot *pilot;
@@ -64,6 +65,7 @@ vmf_outgoing_free(gpointer data)
     g_free(self->path);
     g_ptr_array_unref(self->doorways);
     vmf_options_free(self->options);
+    g_clear_pointer(&self->follow, vmf_follow_unref);
     g_mutex_clear(&self->lock);
     explicit_bzero(self->secret, sizeof self->secret);
     g_free(self);
@@ -177,7 +179,8 @@ vmf_outgoing_read_answer(VmfOutgoing *self, GVariant *answer, GError **error)
 static gboolean
 vmf_outgoing_carries_libvirt(VmfOutgoing *self)
 {
-    return g_str_equal(vmf_peer_get_config(self->peer)->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP);
+    return !self->follow &&
+           g_str_equal(vmf_peer_get_config(self->peer)->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP);
 }
 
 static gboolean
@@ -203,6 +206,8 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     if (self->options->dname)
         g_variant_dict_insert(&guest, "dname", "s", self->options->dname);
     g_variant_dict_insert(&guest, "unencrypted", "b", self->options->unencrypted);
+    if (self->follow)
+        vmf_follow_describe(self->follow, &guest);
     self->prepared = TRUE; /* or may be, if no answer comes */
     answer = g_dbus_connection_call_sync(
         self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Prepare",
@@ -236,13 +241,52 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     return data && vmf_pump_attach_link(pump, data, 0, self->secret, self->cancellable, error);
 }
 
-static gboolean
-vmf_outgoing_open_doorway(VmfOutgoing *self, const char *path, const char *kind,
-                          VmfPreempt *preempt, GError **error)
+static void
+vmf_outgoing_on_taken(gpointer pump, const char *kind, GSocket *connection)
 {
-    VmfDoorway *doorway = vmf_doorway_open(path, kind, self->pump, vmf_outgoing_id(self),
-                                           vmf_daemon_get_owner(self->daemon), preempt, error);
+    vmf_pump_attach_channel(pump, kind, 0, connection);
+}
 
+static void
+vmf_outgoing_on_taken_for_postcopy(gpointer preempt, const char *kind, GSocket *connection)
+{
+    vmf_preempt_take(preempt, connection);
+}
+
+/* Who brings connections of that kind to the pump. */
+static void
+vmf_outgoing_set_taker(VmfOutgoing *self, VmfDoorwaySetup *setup)
+{
+    const VmfPreemptSetup preempt = {
+        .id = vmf_outgoing_id(self),
+        .link = self->link,
+        .remote = self->remote,
+        .pump = self->pump,
+        .workers = vmf_daemon_get_workers(self->daemon),
+        .cancellable = self->cancellable,
+    };
+
+    if (self->options->postcopy && g_str_equal(setup->kind, "qemu")) {
+        setup->taken = vmf_outgoing_on_taken_for_postcopy;
+        setup->data = vmf_preempt_new(&preempt);
+        setup->release = (GDestroyNotify)vmf_preempt_unref;
+    } else {
+        setup->taken = vmf_outgoing_on_taken;
+        setup->data = g_object_ref(self->pump);
+        setup->release = g_object_unref;
+    }
+}
+
+static gboolean
+vmf_outgoing_open_doorway(VmfOutgoing *self, const char *path, const char *kind, GError **error)
+{
+    VmfDoorwaySetup setup = {.path = path, .kind = kind, .id = vmf_outgoing_id(self)};
+    VmfDoorway *doorway;
+
+    if (!vmf_owner_get(vmf_daemon_get_owner(self->daemon), &setup.uid, &setup.gid, error))
+        return FALSE;
+    vmf_outgoing_set_taker(self, &setup);
+    doorway = vmf_doorway_open(&setup, error);
     if (doorway)
         g_ptr_array_add(self->doorways, doorway);
     return doorway != NULL;
@@ -253,23 +297,13 @@ vmf_outgoing_open_doorways(VmfOutgoing *self, GError **error)
 {
     g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
     g_autofree char *virt = vmf_socket_path_for_libvirt(self->path);
-    const VmfPreemptSetup setup = {
-        .id = vmf_outgoing_id(self),
-        .link = self->link,
-        .remote = self->remote,
-        .pump = self->pump,
-        .workers = vmf_daemon_get_workers(self->daemon),
-        .cancellable = self->cancellable,
-    };
-    g_autoptr(VmfPreempt) preempt = NULL;
 
-    if (self->options->postcopy)
-        preempt = vmf_preempt_new(&setup);
-    return vmf_outgoing_open_doorway(self, self->path, "qemu", preempt, error) &&
-           (!self->options->copy_storage ||
-            vmf_outgoing_open_doorway(self, nbd, "nbd", NULL, error)) &&
+    if (self->follow)
+        return TRUE; /* connections came by others, and bring more */
+    return vmf_outgoing_open_doorway(self, self->path, "qemu", error) &&
+           (!self->options->copy_storage || vmf_outgoing_open_doorway(self, nbd, "nbd", error)) &&
            (!vmf_outgoing_carries_libvirt(self) ||
-            vmf_outgoing_open_doorway(self, virt, "libvirt", NULL, error));
+            vmf_outgoing_open_doorway(self, virt, "libvirt", error));
 }
 
 /* Our paths hold nothing that a URI would have to escape. */
@@ -283,8 +317,9 @@ vmf_outgoing_destination_uri(VmfOutgoing *self)
     return g_strdup_printf("qemu+unix:///system?socket=%s", virt);
 }
 
-static int
-vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain)
+/* What was asked of libvirt, by us or by somebody else. */
+static gboolean
+vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error)
 {
     g_autofree char *destination = vmf_outgoing_destination_uri(self);
     g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
@@ -294,11 +329,16 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain)
     int n = 0;
     int result = -1;
 
+    if (self->follow)
+        return vmf_follow_run(self->follow, self->pump,
+                              vmf_daemon_get_config(self->daemon)->libvirt_uri, error);
     if (vmf_options_get_params(self->options, uri, disks_uri, &params, &n))
         result = virDomainMigrateToURI3(domain, destination, params, (unsigned int)n,
                                         vmf_options_get_flags(self->options));
+    if (result < 0)
+        vmf_libvirt_set_error(error, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
     virTypedParamsFree(params, n);
-    return result;
+    return result == 0;
 }
 
 /* Which of the two reasons to tell: the pump's, when it came to grief by itself. */
@@ -307,7 +347,10 @@ vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError 
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
-    if (self->pump_error)
+    if (self->pump_error && self->follow) /* which came first, only the one who started it heard */
+        g_set_error(error, VMF_ERROR, libvirt_error->code, "%s; the stream: %s",
+                    libvirt_error->message, self->pump_error->message);
+    else if (self->pump_error)
         g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; the guest runs on at the source",
                     self->pump_error->message);
     else
@@ -334,20 +377,18 @@ vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
     g_autoptr(virConnect) connection = vmf_libvirt_open(config->libvirt_uri, error);
     g_autoptr(virDomain) domain = NULL;
     g_autoptr(GError) problem = NULL;
-    int result;
+    gboolean result;
 
     if (connection)
         domain = vmf_guest_lookup(connection, vmf_migration_get_uuid(self->migration), error);
     if (!domain || !vmf_outgoing_set_domain(self, domain, error))
         return FALSE;
     vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
-    result = vmf_outgoing_call_libvirt(self, domain);
-    if (result < 0)
-        vmf_libvirt_set_error(&problem, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
+    result = vmf_outgoing_call_libvirt(self, domain, &problem);
     vmf_outgoing_set_domain(self, NULL, NULL);
     if (problem)
         vmf_outgoing_set_failure(self, problem, error);
-    return result == 0;
+    return result;
 }
 
 /* The destination cleans up while we wait; when it cannot hear us it finds out by itself. */
@@ -371,6 +412,8 @@ static void
 vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
 {
     g_ptr_array_set_size(self->doorways, 0); /* closes them */
+    if (self->follow)
+        vmf_follow_close(self->follow);
     if (self->pump && error)
         vmf_pump_stop(self->pump, error);
     if (self->prepared)
@@ -420,8 +463,9 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
     vmf_outgoing_free(self);
 }
 
-void
-vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options)
+static void
+vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options,
+                   VmfFollow *follow)
 {
     VmfOutgoing *self = g_new0(VmfOutgoing, 1);
     g_autoptr(GTask) task = g_task_new(NULL, NULL, vmf_outgoing_done, self);
@@ -430,6 +474,7 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     self->migration = g_object_ref(migration);
     self->peer = g_object_ref(peer);
     self->options = options;
+    self->follow = follow;
     self->doorways = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_doorway_close);
     self->cancellable = g_cancellable_new();
     self->path =
@@ -448,4 +493,17 @@ vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
     vmf_workers_add(vmf_daemon_get_workers(daemon), task);
     g_thread_unref(g_thread_new("migration", vmf_outgoing_thread, g_object_ref(task)));
+}
+
+void
+vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options)
+{
+    vmf_outgoing_begin(daemon, migration, peer, options, NULL);
+}
+
+void
+vmf_outgoing_start_following(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
+                             VmfFollow *follow)
+{
+    vmf_outgoing_begin(daemon, migration, peer, g_new0(VmfOptions, 1), vmf_follow_ref(follow));
 }

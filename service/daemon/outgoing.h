@@ -10,12 +10,15 @@
  *   migrate        virDomainMigrateToURI3, peer-to-peer: this host's libvirtd leads
  *   Link.Finish    the destination hears how libvirt says it ended
  *
+ * Where somebody else asked libvirt, `sockets` and `migrate` are what VmfFollow does.
+ *
  * libvirt's word is what counts: a migration is completed when its call returns success, and in
  * every other case the guest goes on here.
  */
 #pragma once
 
 #include "daemon/daemon.h"
+#include "daemon/follow.h"
 #include "daemon/guest.h"
 #include "daemon/options.h"
 #include "daemon/peer.h"
@@ -23,3 +26,7 @@
 /* Starts; `migration` tells the rest. It is on the bus already. Takes the options. */
 void vmf_outgoing_start(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
                         VmfOptions *options);
+
+/* Likewise for a migration that somebody else asked libvirt for. */
+void vmf_outgoing_start_following(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
+                                  VmfFollow *follow);

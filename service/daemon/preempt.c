@@ -116,19 +116,20 @@ vmf_preempt_thread(GTask *task, gpointer source, gpointer data, GCancellable *ca
     g_task_return_boolean(task, linked);
 }
 
-gboolean
+void
 vmf_preempt_take(VmfPreempt *self, GSocket *connection)
 {
     g_autoptr(GTask) task = NULL;
     VmfPreemptTask *work;
 
-    if (++self->connections != VMF_PREEMPT_TURN)
-        return FALSE;
+    if (++self->connections != VMF_PREEMPT_TURN) {
+        vmf_pump_attach_channel(self->pump, "qemu", 0, connection);
+        return;
+    }
     work = g_new0(VmfPreemptTask, 1);
     work->preempt = vmf_preempt_ref(self);
     work->connection = g_object_ref(connection);
     task = g_task_new(NULL, NULL, NULL, NULL);
     g_task_set_task_data(task, work, vmf_preempt_task_free);
     vmf_workers_run(self->workers, task, vmf_preempt_thread);
-    return TRUE;
 }

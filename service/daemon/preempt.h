@@ -37,5 +37,5 @@ VmfPreempt *vmf_preempt_ref(VmfPreempt *preempt);
 void vmf_preempt_unref(VmfPreempt *preempt);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPreempt, vmf_preempt_unref)
 
-/* QEMU connected. TRUE: it is taken, and will be a channel; FALSE: it is another connection. */
-gboolean vmf_preempt_take(VmfPreempt *preempt, GSocket *connection);
+/* QEMU connected: it becomes a channel, at once, or when its data link is there. */
+void vmf_preempt_take(VmfPreempt *preempt, GSocket *connection);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/socket-path.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
 
 #define SUFFIX ".sock"
 #define DIGEST_CHARS 18 /* ~~, which no encoding has, and 16 digits */
@@ -60,4 +64,17 @@ char *
 vmf_pump_socket_path(const char *run_directory, const char *id)
 {
     return g_build_filename(run_directory, "pumps", id, NULL);
+}
+
+gboolean
+vmf_socket_folder_make(const char *run_directory, const char *host, guint uid, guint gid,
+                       GError **error)
+{
+    g_autofree char *folder = g_build_filename(run_directory, host, NULL);
+
+    if ((g_mkdir(folder, 0700) == 0 || errno == EEXIST) && chown(folder, uid, gid) == 0 &&
+        g_chmod(folder, 0711) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", folder, g_strerror(errno));
+    return FALSE;
 }

@@ -11,7 +11,8 @@
  * A guest's name may hold anything but a slash. Bytes outside [A-Za-z0-9._-], and a dot in front,
  * are written ~XX (libvirt decodes %XX in a migration URI, so that is not for us); a name too long
  * for the 107 bytes of a socket address is cut and ends in ~~ and 16 hex digits of its SHA-256.
- * Distinct names give distinct paths. Pure; results are the caller's.
+ * Distinct names give distinct paths. Results are the caller's. Pure, but for
+ * vmf_socket_folder_make().
  */
 #pragma once
 
@@ -27,3 +28,10 @@ char *vmf_socket_path_for_nbd(const char *path);
 char *vmf_socket_path_for_libvirt(const char *path);
 
 char *vmf_pump_socket_path(const char *run_directory, const char *id);
+
+/*
+ * RUN/HOST on the destination: QEMU's user binds its sockets there, and nobody else.
+ * Error: FAILED. Any thread.
+ */
+gboolean vmf_socket_folder_make(const char *run_directory, const char *host, guint uid, guint gid,
+                                GError **error);

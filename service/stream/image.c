@@ -9,17 +9,10 @@
 #define VERSION_MAX 3 /* 3: sparse images */
 #define FIELDS 5
 
-static const struct {
-    const char *name;
-    const char *const decompressor[3];
-} compressions[VMF_IMAGE_COMPRESSIONS] = {
-    [VMF_IMAGE_RAW] = {"raw", {NULL}},
-    [VMF_IMAGE_GZIP] = {"gzip", {"gzip", "-dc", NULL}},
-    [VMF_IMAGE_BZIP2] = {"bzip2", {"bzip2", "-dc", NULL}},
-    [VMF_IMAGE_XZ] = {"xz", {"xz", "-dc", NULL}},
-    [VMF_IMAGE_LZOP] = {"lzop", {"lzop", "-dc", NULL}},
-    [VMF_IMAGE_ZSTD] = {"zstd", {"zstd", "-dc", NULL}},
-    [VMF_IMAGE_SPARSE] = {"sparse", {NULL}},
+static const char *const compressions[VMF_IMAGE_COMPRESSIONS] = {
+    [VMF_IMAGE_RAW] = "raw",       [VMF_IMAGE_GZIP] = "gzip", [VMF_IMAGE_BZIP2] = "bzip2",
+    [VMF_IMAGE_XZ] = "xz",         [VMF_IMAGE_LZOP] = "lzop", [VMF_IMAGE_ZSTD] = "zstd",
+    [VMF_IMAGE_SPARSE] = "sparse",
 };
 
 gboolean
@@ -65,13 +58,5 @@ const char *
 vmf_image_compression_name(VmfImageCompression compression)
 {
     g_return_val_if_fail((guint)compression < VMF_IMAGE_COMPRESSIONS, "unknown");
-    return compressions[compression].name;
-}
-
-const char *const *
-vmf_image_decompressor(VmfImageCompression compression)
-{
-    g_return_val_if_fail((guint)compression < VMF_IMAGE_COMPRESSIONS, NULL);
-    return compressions[compression].decompressor[0] ? compressions[compression].decompressor
-                                                     : NULL;
+    return compressions[compression];
 }

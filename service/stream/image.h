@@ -40,9 +40,3 @@ gboolean vmf_image_parse(const uint8_t header[VMF_IMAGE_HEADER_SIZE], VmfImage *
 
 /* "raw", "gzip", ... */
 const char *vmf_image_compression_name(VmfImageCompression compression);
-
-/*
- * The program that undoes it, as libvirt runs it: NULL-terminated, standard input to standard
- * output. NULL: nothing to undo.
- */
-const char *const *vmf_image_decompressor(VmfImageCompression compression);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 
 #define SECTIONS_MAX 65536
+#define PIECE (1u << 20) /* read again at once */
 
 struct VmfSurvey {
     VmfSurveyFacts facts;
@@ -13,9 +14,12 @@ struct VmfSurvey {
     VmfSurveySection *current; /* section being read, or NULL */
     GHashTable *live;          /* id -> VmfSurveySection */
     gboolean in_package;
-    GByteArray *tail;        /* device state that was passed over */
+    GByteArray *tail; /* device state that was passed over; NULL: not kept */
+    uint64_t tail_offset, tail_length;
     GByteArray *description; /* text of a description that came as such */
     gsize kept;              /* bytes in section states and tail */
+    VmfSurveyFetch fetch;
+    gpointer fetch_data;
 };
 
 static void
@@ -23,7 +27,7 @@ section_free(gpointer data)
 {
     VmfSurveySection *section = data;
 
-    g_clear_pointer(&section->state, g_byte_array_unref);
+    g_clear_pointer(&section->kept, g_byte_array_unref);
     g_free(section);
 }
 
@@ -52,8 +56,8 @@ vmf_survey_free(VmfSurvey *survey)
         return;
     vmf_reader_free(survey->reader);
     g_hash_table_unref(survey->live);
-    g_byte_array_unref(survey->tail);
-    g_byte_array_unref(survey->description);
+    g_clear_pointer(&survey->tail, g_byte_array_unref);
+    g_clear_pointer(&survey->description, g_byte_array_unref);
     g_free(survey->facts.machine);
     g_ptr_array_unref(survey->facts.capabilities);
     g_ptr_array_unref(survey->facts.sections);
@@ -68,16 +72,28 @@ vmf_survey_facts(const VmfSurvey *survey)
     return &survey->facts;
 }
 
-/* Keeps bytes for later, as long as there is room. */
-static void
-keep(VmfSurvey *survey, GByteArray *array, const uint8_t *bytes, gsize length)
+void
+vmf_survey_set_fetch(VmfSurvey *survey, VmfSurveyFetch fetch, gpointer user_data)
 {
-    if (length > VMF_SURVEY_STATE_MAX - survey->kept) {
-        survey->facts.state_dropped = TRUE;
+    survey->fetch = fetch;
+    survey->fetch_data = user_data;
+}
+
+/* Keeps bytes for later, as long as there is room. What can be read again is then given up. */
+static void
+keep(VmfSurvey *survey, GByteArray **array, const uint8_t *bytes, gsize length)
+{
+    if (!*array || survey->facts.state_dropped)
         return;
+    if (length <= VMF_SURVEY_STATE_MAX - survey->kept) {
+        survey->kept += length;
+        g_byte_array_append(*array, bytes, (guint)length);
+    } else if (survey->fetch) {
+        survey->kept -= (*array)->len;
+        g_clear_pointer(array, g_byte_array_unref);
+    } else {
+        survey->facts.state_dropped = TRUE;
     }
-    survey->kept += length;
-    g_byte_array_append(array, bytes, (guint)length);
 }
 
 static VmfSurveySection *
@@ -90,8 +106,9 @@ new_section(VmfSurvey *survey, const VmfEvent *event)
     section->in_package = survey->in_package;
     section->extent = event->section.extent;
     section->offset = event->offset;
+    section->state_offset = event->offset + event->raw_length;
     if (!section->live)
-        section->state = g_byte_array_new();
+        section->kept = g_byte_array_new();
     else
         g_hash_table_insert(survey->live, GUINT_TO_POINTER(section->what.id), section);
     g_ptr_array_add(survey->facts.sections, section);
@@ -147,14 +164,20 @@ take_data(VmfSurvey *survey, const VmfEvent *event)
 
     switch (event->data.role) {
     case VMF_DATA_DEVICE:
-        if (survey->current && survey->current->state)
-            keep(survey, survey->current->state, bytes, length);
+        if (survey->current && !survey->current->live) {
+            survey->current->state_length += length;
+            keep(survey, &survey->current->kept, bytes, length);
+        }
         break;
     case VMF_DATA_TAIL:
-        keep(survey, survey->tail, bytes, length);
+        if (survey->tail_length == 0)
+            survey->tail_offset = event->offset;
+        survey->tail_length += length;
+        keep(survey, &survey->tail, bytes, length);
         break;
     case VMF_DATA_DESCRIPTION:
-        keep(survey, survey->description, bytes, length);
+        if (survey->description->len + length <= VMF_DESCRIPTION_MAX)
+            g_byte_array_append(survey->description, bytes, (guint)length);
         break;
     default:
         break;
@@ -259,21 +282,42 @@ vmf_survey_put(VmfSurvey *survey, const uint8_t *data, size_t length, GError **e
     return drain(survey, error);
 }
 
+/* The end of the tail, where a description is if there is one. NULL without error: not kept. */
+static GBytes *
+end_of_tail(VmfSurvey *survey, GError **error)
+{
+    gsize length = MIN(survey->tail_length, VMF_DESCRIPTION_MAX);
+    g_autofree uint8_t *bytes = NULL;
+
+    if (survey->tail)
+        return g_bytes_new_static(survey->tail->data, survey->tail->len);
+    if (!survey->fetch)
+        return NULL;
+    bytes = g_malloc(length);
+    if (!survey->fetch(survey->tail_offset + survey->tail_length - length, bytes, length,
+                       survey->fetch_data, error))
+        return NULL;
+    return g_bytes_new_take(g_steal_pointer(&bytes), length);
+}
+
 /* The vmdescription in what was passed over, or as it came. NULL without error: there is none. */
 static VmfDescription *
 describe(VmfSurvey *survey, GError **error)
 {
-    const uint8_t *text = survey->description->data;
-    gsize at = 0;
-    gsize length = survey->description->len;
+    g_autoptr(GBytes) tail = NULL;
+    const char *text = (const char *)survey->description->data;
+    gsize at = 0, length = survey->description->len;
 
     if (length == 0) {
-        if (!vmf_description_find(survey->tail->data, survey->tail->len, &at, &length))
+        gsize size;
+
+        tail = end_of_tail(survey, error);
+        text = tail ? g_bytes_get_data(tail, &size) : NULL;
+        if (!text || !vmf_description_find((const uint8_t *)text, size, &at, &length))
             return NULL;
-        text = survey->tail->data;
     }
     survey->facts.description_size = length;
-    return vmf_description_parse((const char *)text + at, length, error);
+    return vmf_description_parse(text + at, length, error);
 }
 
 static void
@@ -300,6 +344,24 @@ match_devices(VmfSurvey *survey)
     }
 }
 
+/* Feeds the tail once more, from the input. */
+static gboolean
+refetch(VmfSurvey *survey, GError **error)
+{
+    g_autofree uint8_t *piece = g_malloc(PIECE);
+    uint64_t end = survey->tail_offset + survey->tail_length;
+
+    for (uint64_t at = survey->tail_offset; at < end;) {
+        size_t n = MIN(PIECE, end - at);
+
+        if (!survey->fetch(at, piece, n, survey->fetch_data, error) ||
+            !vmf_survey_put(survey, piece, n, error))
+            return FALSE;
+        at += n;
+    }
+    return TRUE;
+}
+
 /* The tail again, this time knowing the sizes (or at least looking for footers). */
 static gboolean
 reread(VmfSurvey *survey, GError **error)
@@ -308,14 +370,12 @@ reread(VmfSurvey *survey, GError **error)
     g_autoptr(VmfLayout) layout = NULL;
     gboolean fine;
 
-    survey->tail = g_byte_array_new();
-    survey->kept -= tail->len;
+    survey->kept -= tail ? tail->len : 0;
     if (survey->facts.description)
         layout = vmf_description_layout(survey->facts.description);
-    if (!vmf_reader_reread_tail(survey->reader, layout))
+    if ((!tail && !survey->fetch) || !vmf_reader_reread_tail(survey->reader, layout))
         return TRUE; /* it stays opaque */
-    vmf_reader_feed(survey->reader, tail->data, tail->len);
-    fine = drain(survey, error);
+    fine = tail ? vmf_survey_put(survey, tail->data, tail->len, error) : refetch(survey, error);
     /* What is still in the tail then is opaque; a tail that was cut ends somewhere. */
     return fine && (survey->facts.state_dropped || vmf_reader_end(survey->reader, error));
 }
@@ -326,13 +386,35 @@ vmf_survey_end(VmfSurvey *survey, GError **error)
     g_autoptr(GError) local = NULL;
     gboolean fine = vmf_reader_end(survey->reader, &local);
 
-    if (fine && (survey->tail->len > 0 || survey->description->len > 0))
+    if (fine)
         survey->facts.description = describe(survey, &local);
-    if (fine && survey->tail->len > 0)
+    if (fine && survey->tail_length > 0)
         fine = reread(survey, local ? NULL : &local);
     if (survey->facts.description)
         match_devices(survey);
     if (local)
         g_propagate_error(error, g_steal_pointer(&local));
     return fine && !(error && *error);
+}
+
+GBytes *
+vmf_survey_state(const VmfSurvey *survey, const VmfSurveySection *section, GError **error)
+{
+    g_autofree uint8_t *bytes = NULL;
+
+    if (section->kept && section->kept->len == section->state_length)
+        return g_bytes_new_static(section->kept->data, section->kept->len);
+    if (section->live || !survey->fetch)
+        return NULL;
+    bytes = g_try_malloc(section->state_length);
+    if (!bytes) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
+                    "no memory for %" G_GUINT64_FORMAT " bytes of device state",
+                    section->state_length);
+        return NULL;
+    }
+    if (!survey->fetch(section->state_offset, bytes, section->state_length, survey->fetch_data,
+                       error))
+        return NULL;
+    return g_bytes_new_take(g_steal_pointer(&bytes), section->state_length);
 }

@@ -3,8 +3,9 @@
  * What is in a stream, all of it but the pages: the ground of `vmferry inspect`.
  *
  * Bytes are pushed in as they come and need not be seekable. Device state is kept, because its
- * description comes last: up to VMF_SURVEY_STATE_MAX bytes, beyond that sections are still found
- * but have no values. After an error the survey holds what was found before it.
+ * description comes last: up to VMF_SURVEY_STATE_MAX bytes. What is beyond that is read again where
+ * the input allows it (VmfSurveyFetch); where not, sections are still found but have no values.
+ * After an error the survey holds what was found before it.
  *
  * Ownership: everything belongs to the survey and may be read until it is freed.
  * Threads: one at a time. Errors: those of the reader and of the description. Units: bytes.
@@ -24,7 +25,9 @@ typedef struct {
     uint64_t offset;         /* of its first byte */
     uint64_t size;           /* all of its bytes, with headers and footers */
     uint64_t parts;          /* START, PARTs and END, or 1 */
-    GByteArray *state;       /* body of a FULL section; NULL if it was not kept */
+    uint64_t state_offset;   /* where the body of a FULL section begins, */
+    uint64_t state_length;   /* and how long it is: vmf_survey_state() */
+    GByteArray *kept;        /* those bytes, or NULL */
     const VmfDevice *device; /* NULL: not described */
 } VmfSurveySection;
 
@@ -48,7 +51,7 @@ typedef struct {
     uint64_t flushes;
     uint64_t block_chunks, bitmap_chunks;
     gboolean eof;                /* the end of the loading loop was seen */
-    gboolean state_dropped;      /* more than VMF_SURVEY_STATE_MAX */
+    gboolean state_dropped;      /* more than VMF_SURVEY_STATE_MAX, and not to be read again */
     GPtrArray *sections;         /* VmfSurveySection, as they came first */
     GPtrArray *blocks;           /* VmfSurveyBlock, by index */
     VmfDescription *description; /* NULL: none */
@@ -61,7 +64,20 @@ VmfSurvey *vmf_survey_new(VmfConnection connection);
 void vmf_survey_free(VmfSurvey *survey);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfSurvey, vmf_survey_free)
 
+/* Gives bytes of the input again, as long as the survey is used. Sets an error if it cannot. */
+typedef gboolean (*VmfSurveyFetch)(uint64_t offset, uint8_t *to, size_t length, gpointer user_data,
+                                   GError **error);
+
+/* Before anything is put. */
+void vmf_survey_set_fetch(VmfSurvey *survey, VmfSurveyFetch fetch, gpointer user_data);
+
 gboolean vmf_survey_put(VmfSurvey *survey, const uint8_t *data, size_t length, GError **error);
 gboolean vmf_survey_end(VmfSurvey *survey, GError **error);
 
 const VmfSurveyFacts *vmf_survey_facts(const VmfSurvey *survey);
+
+/*
+ * The body of a FULL section, which may have to be read again for it. NULL with an error if that
+ * fails, without one if it was dropped. Valid as long as the survey.
+ */
+GBytes *vmf_survey_state(const VmfSurvey *survey, const VmfSurveySection *section, GError **error);

@@ -43,9 +43,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         const VmfSurveySection *section = facts->sections->pdata[i];
         int depth = 0;
 
-        if (section->device)
-            vmf_values_walk(section->device->state, section->state->data, section->state->len,
-                            &visitor, &depth, NULL);
+        g_autoptr(GBytes) state = vmf_survey_state(survey, section, NULL);
+
+        if (section->device && state)
+            vmf_values_walk(section->device->state, g_bytes_get_data(state, NULL),
+                            g_bytes_get_size(state), &visitor, &depth, NULL);
         g_assert_cmpint(depth, ==, 0);
     }
     return 0;

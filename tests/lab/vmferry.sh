@@ -57,13 +57,30 @@ pumps() {
     on "$1" pgrep -c -x vmferry-pump || true
 }
 
+# standing HOST: the sockets that are to stand open there, two for each guest that runs
+standing() {
+    local guest path
+    while read -r guest; do
+        [[ -n $guest ]] || continue
+        path=$(on "$1" vmferry socket "$guest" "$(other "$1")") || return 1
+        printf '%s\n' "$path" "${path%.sock}.nbd"
+    done < <(on "$1" virsh -q list --name)
+}
+
+# sockets_stand HOST: those, and no others
+sockets_stand() {
+    local want
+    want=$(standing "$1" 2>/dev/null) &&
+        diff <(sort <<<"$want" | sed '/^$/d') <(on "$1" find /run/vmferry -type s | sort) >&2
+}
+
 # What no ended migration may leave on either host.
 nothing_left() {
-    local host left
+    local host
     for host in hosta hostb; do
         wait_until 5 no_pumps "$host" || fail "$host: a pump still runs"
-        left=$(on "$host" find /run/vmferry -type s)
-        [[ -z $left ]] || fail "$host: left $left"
+        wait_until 5 sockets_stand "$host" 2>/dev/null ||
+            fail "$host: has $(on "$host" find /run/vmferry -type s), wants $(standing "$host")"
     done
 }
 

@@ -189,7 +189,7 @@ test_survey(void **state)
     assert_string_equal(section->what.name, "dev");
     assert_int_equal(section->extent, VMF_EXTENT_DESCRIBED);
     assert_int_equal(section->size, 26);
-    assert_memory_equal(section->state->data, "\1\2\3\4", 4);
+    assert_memory_equal(section->kept->data, "\1\2\3\4", 4);
     assert_string_equal(section->device->name, "dev");
 }
 

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * JSON of `inspect`. Integers are JSON numbers; those of 2^63 and more, which many readers of JSON
- * cannot hold, are strings with 0x. Bytes are strings of hexadecimal digits. Fields that have the
- * same name are told apart by "#2", "#3", ...
- */
+#include "inspect/json.h"
+
 #include <json-glib/json-glib.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "inspect-print.h"
 #include "stream/values.h"
 
 /* A group being filled: an object or an array. */
@@ -173,8 +168,22 @@ on_value(const char *name, const VmfValue *value, gpointer user_data)
     add_node(user_data, name, value_node(value));
 }
 
+static gboolean
+walk_state(const VmfSurvey *survey, const VmfSurveySection *section, const VmfValueVisitor *visitor,
+           Builder *builder, GError **error) /* never NULL */
+{
+    g_autoptr(GBytes) bytes = vmf_survey_state(survey, section, error);
+    gsize length;
+    const uint8_t *state;
+
+    if (!bytes)
+        return *error == NULL;
+    state = g_bytes_get_data(bytes, &length);
+    return vmf_values_walk(section->device->state, state, length, visitor, builder, error);
+}
+
 static JsonNode *
-device_node(const VmfSurveySection *section)
+device_node(const VmfSurvey *survey, const VmfSurveySection *section)
 {
     static const VmfValueVisitor visitor = {on_begin, on_end, on_value};
     Builder builder = {.stack = g_array_new(FALSE, FALSE, sizeof(Level))};
@@ -189,8 +198,7 @@ device_node(const VmfSurveySection *section)
     set_number(object, "instance", section->what.instance);
     set_number(object, "version", section->what.version);
     set_number(object, "section", section->what.id);
-    if (!vmf_values_walk(section->device->state, section->state->data, section->state->len,
-                         &visitor, &builder, &error))
+    if (!walk_state(survey, section, &visitor, &builder, &error))
         set_string(object, "error", error->message);
     json_object_set_member(object, "state", state);
     pop(&builder);
@@ -200,8 +208,9 @@ device_node(const VmfSurveySection *section)
 }
 
 static gboolean
-add_devices(JsonObject *root, const VmfSurveyFacts *facts, const char *name)
+add_devices(JsonObject *root, const VmfSurvey *survey, const char *name)
 {
+    const VmfSurveyFacts *facts = vmf_survey_facts(survey);
     JsonArray *devices = json_array_new();
     gboolean found = name == NULL;
 
@@ -210,7 +219,7 @@ add_devices(JsonObject *root, const VmfSurveyFacts *facts, const char *name)
 
         if (!section->device || (name && strcmp(section->what.name, name) != 0))
             continue;
-        json_array_add_element(devices, device_node(section));
+        json_array_add_element(devices, device_node(survey, section));
         found = TRUE;
     }
     json_object_set_array_member(root, "devices", devices);
@@ -303,31 +312,78 @@ add_head(JsonObject *root, const VmfSurveyFacts *facts)
     json_object_set_boolean_member(root, "state-dropped", facts->state_dropped);
 }
 
-gboolean
-vmf_inspect_print_json(const VmfSurveyFacts *facts, const VmfImage *image,
-                       const VmfInspectParts *parts)
+static void
+add_survey(JsonObject *root, const VmfSurvey *survey, const VmfInspectParts *parts,
+           gboolean *ret_found)
 {
-    g_autoptr(JsonGenerator) generator = json_generator_new();
-    g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), NULL);
-    JsonObject *root = json_object_new();
+    const VmfSurveyFacts *facts = vmf_survey_facts(survey);
     gboolean all = !parts->ram && !parts->sections && !parts->device;
-    gboolean found = TRUE;
-    g_autofree char *text = NULL;
 
-    json_node_take_object(node, root);
+    *ret_found = TRUE;
     if (all || !parts->device)
         add_head(root, facts);
-    if (image)
-        add_image(root, image);
     if (all || parts->ram)
         add_ram(root, facts);
     if (all || parts->sections)
         add_sections(root, facts);
     if (all || parts->device)
-        found = add_devices(root, facts, parts->device);
+        *ret_found = add_devices(root, survey, parts->device);
+}
+
+static void
+add_channel(JsonObject *root, const VmfChannelFacts *facts)
+{
+    JsonObject *methods = json_object_new();
+    JsonArray *blocks = json_array_new();
+
+    set_string(root, "connection", vmf_inspect_connection_name(VMF_CONNECTION_MULTIFD));
+    set_number(root, "size", facts->size);
+    if (facts->named) {
+        set_number(root, "channel", facts->channel);
+        json_object_set_member(root, "uuid", hex_node(facts->uuid, sizeof facts->uuid));
+    }
+    set_number(root, "packets", facts->packets);
+    set_number(root, "syncs", facts->syncs);
+    set_number(root, "payload", facts->payload);
+    set_number(root, "device-packets", facts->device_packets);
+    set_number(root, "device-bytes", facts->device_bytes);
+    for (int method = 0; method < VMF_MULTIFD_METHODS; method++)
+        if (facts->methods[method] > 0)
+            set_number(methods, vmf_multifd_method_name((VmfMultifdMethod)method),
+                       facts->methods[method]);
+    json_object_set_object_member(root, "methods", methods);
+    json_object_set_boolean_member(root, "decoded", !facts->undecoded);
+    for (guint i = 0; i < facts->blocks->len; i++) {
+        const VmfChannelBlock *block = facts->blocks->pdata[i];
+        JsonObject *object = json_object_new();
+
+        set_string(object, "name", block->name);
+        set_number(object, "normal", block->normal);
+        set_number(object, "zero", block->zero);
+        json_array_add_object_element(blocks, object);
+    }
+    json_object_set_array_member(root, "ram", blocks);
+}
+
+char *
+vmf_inspect_to_json(const VmfInspection *inspection, const VmfInspectParts *parts,
+                    gboolean *ret_found)
+{
+    g_autoptr(JsonGenerator) generator = json_generator_new();
+    g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), NULL);
+    const VmfImage *image = vmf_source_image(inspection->source);
+    JsonObject *root = json_object_new();
+
+    json_node_take_object(node, root);
+    if (image)
+        add_image(root, image);
+    if (inspection->channel) {
+        add_channel(root, vmf_channel_survey_facts(inspection->channel));
+        *ret_found = parts->device == NULL;
+    } else {
+        add_survey(root, inspection->survey, parts, ret_found);
+    }
     json_generator_set_root(generator, node);
     json_generator_set_pretty(generator, TRUE);
-    text = json_generator_to_data(generator, NULL);
-    puts(text);
-    return found;
+    return json_generator_to_data(generator, NULL);
 }

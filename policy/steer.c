@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/steer.h"
+
+#include "policy/decision.h"
+#include "policy/steer-private.h"
+
+#define VMF_CACHE_LEAST (16ull << 20) /* bytes; less is not worth giving back */
+#define VMF_STUCK_SHARE 0.95          /* of the pass before, with which a pass brought nothing */
+#define VMF_PACE_WEIGHT 0.3           /* of the latest second in what is called "of late" */
+#define VMF_QUIET_PASSES 4            /* after memory was given back, before more is taken */
+#define VMF_ANSWER_TIME 0.1           /* s: from an order to its effect */
+#define VMF_PACE_TIME 0.3             /* s of a pass, before which its pace says little */
+#define VMF_HITS_LEAST 0.02           /* of what was asked for; below, deltas do not pay */
+#define VMF_OVERFLOWS_MOST 0.8        /* of the deltas; above, they do not pay */
+#define VMF_REUSE_PAYS 0.85           /* of the bytes, if deltas are to be tried again */
+
+VmfSteer *
+vmf_steer_new(const VmfPolicy *policy, const VmfSteerStart *start, GPtrArray *decisions)
+{
+    VmfSteer *self = g_new0(VmfSteer, 1);
+
+    self->policy = policy;
+    self->start = *start;
+    self->decisions = decisions;
+    self->deadline = vmf_policy_get_deadline(policy, start->ram);
+    self->cache = start->cache ? start->cache_size : 0;
+    self->delta = start->cache;
+    self->downtime = start->downtime ? start->downtime : policy->downtime;
+    self->seen = self->asked = start->started;
+    self->left = -1;
+    self->shrinks = 1;
+    return self;
+}
+
+void
+vmf_steer_free(VmfSteer *self)
+{
+    g_free(self);
+}
+
+guint64
+vmf_steer_get_cache(const VmfSteer *self)
+{
+    return self->cache;
+}
+
+double
+vmf_steer_get_progress(const VmfSteer *self)
+{
+    return self->progress;
+}
+
+double
+vmf_steer_get_time_left(const VmfSteer *self)
+{
+    return self->left;
+}
+
+/* ---- what is seen ---- */
+
+static void
+vmf_steer_note_pace(VmfSteer *self, const VmfObservation *seen)
+{
+    double elapsed = (double)(seen->now - self->seen) / G_USEC_PER_SEC;
+    double pace;
+
+    if (elapsed <= 0 || seen->processed <= self->seen_processed)
+        return;
+    pace = (double)(seen->processed - self->seen_processed) / elapsed;
+    self->pace = self->pace > 0
+                     ? self->pace + (pace - self->pace) * MIN(elapsed, 1) * VMF_PACE_WEIGHT
+                     : pace;
+    self->seen = seen->now;
+    self->seen_processed = seen->processed;
+}
+
+static void
+vmf_steer_begin_pass(VmfSteer *self, const VmfObservation *seen)
+{
+    self->before = self->pass;
+    self->took = (double)(seen->now - self->pass.began) / G_USEC_PER_SEC;
+    self->pass = (VmfPass){.number = seen->pass,
+                           .began = seen->now,
+                           .remaining = seen->remaining,
+                           .processed = seen->processed,
+                           .wire = seen->wire,
+                           .again = seen->again,
+                           .misses = seen->misses,
+                           .overflows = seen->overflows};
+    if (self->before.number == 0) {
+        self->before = self->pass; /* seen for the first time: nothing to compare with */
+        self->before.number = 0;
+        return;
+    }
+    self->shrinks = (double)self->pass.remaining / (double)MAX(self->before.remaining, 1);
+    /* A change of settings is given the pass it was made in, QEMU's cache the next one, too. */
+    if (self->changed + 1 + (self->start.native && self->resized == self->changed) >= seen->pass)
+        self->stuck = 0;
+    else
+        self->stuck = self->shrinks > VMF_STUCK_SHARE ? self->stuck + 1 : 0;
+}
+
+double
+vmf_steer_guess_written(const VmfSteer *self, const VmfObservation *seen)
+{
+    double time = (double)(seen->now - self->pass.began) / G_USEC_PER_SEC;
+    double ram = (double)self->start.ram;
+    double written = vmf_working_set_get(&self->start.written, time, ram);
+
+    if (self->pass.number <= 1)
+        return self->start.written.n ? written : (double)(seen->processed) / 10;
+    if (self->took > 0)
+        written = MAX(written, (double)self->pass.remaining * MIN(time / self->took, 1));
+    return MIN(written, ram);
+}
+
+/* ---- rules: each adds at most one action, and the decision why ---- */
+
+static void
+vmf_steer_act(VmfSteer *self, VmfActionKind kind, guint64 value, VmfAction *actions, guint *n)
+{
+    actions[*n] = (VmfAction){kind, value};
+    (*n)++;
+}
+
+static void
+vmf_steer_set_cache(VmfSteer *self, const VmfObservation *seen, guint64 size, const char *rule,
+                    char *numbers, VmfAction *actions, guint *n)
+{
+    g_autofree char *from = vmf_decision_format_bytes((double)self->cache);
+    g_autofree char *to = vmf_decision_format_bytes((double)size);
+
+    vmf_decisions_add(self->decisions, seen->now, rule, g_strdup_printf("cache %s -> %s", from, to),
+                      numbers);
+    self->cache = size;
+    self->resized = seen->pass;
+    vmf_steer_act(self, VMF_ACTION_CACHE, size, actions, n);
+}
+
+/* Memory that the host needs is given back at once, but once per pass. */
+static void
+vmf_steer_relieve(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    guint64 budget = vmf_steer_get_budget(self, seen);
+    guint64 size = self->cache;
+    g_autofree char *free = NULL;
+
+    if (seen->under_pressure && size > VMF_CACHE_LEAST)
+        size /= 2;
+    size = MIN(size, MAX(budget, VMF_CACHE_LEAST));
+    if (size >= self->cache || self->gave_back == seen->pass)
+        return;
+    free = vmf_decision_format_bytes((double)seen->source_free);
+    self->gave_back = seen->pass;
+    vmf_steer_set_cache(self, seen, size, "memory-pressure",
+                        g_strdup_printf("%s of memory free%s", free,
+                                        seen->under_pressure ? ", processes wait for memory" : ""),
+                        actions, n);
+}
+
+/* Whether what is left fits the downtime that is allowed, or nearly: then nothing is touched. */
+static gboolean
+vmf_steer_nearly_over(const VmfSteer *self, const VmfObservation *seen)
+{
+    return self->pass.number > 1 && self->pace > 0 &&
+           (double)self->pass.remaining / self->pace < 2 * self->downtime / 1000.0;
+}
+
+static gboolean
+vmf_steer_resize(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    const char *rule = NULL;
+    char *numbers = NULL;
+    guint64 size = 0;
+
+    if (!self->delta || self->gave_back == seen->pass || vmf_steer_nearly_over(self, seen) ||
+        !vmf_steer_choose_cache(self, seen, &size, &rule, &numbers))
+        return FALSE;
+    if (size > self->cache && self->gave_back && seen->pass < self->gave_back + VMF_QUIET_PASSES) {
+        g_free(numbers);
+        return FALSE;
+    }
+    vmf_steer_set_cache(self, seen, size, rule, numbers, actions, n);
+    return TRUE;
+}
+
+/* Deltas that do not pay cost processor time and memory. QEMU's cannot be switched while it runs.
+ */
+static gboolean
+vmf_steer_switch_delta(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    guint64 asked = self->pass.again - self->before.again;
+    guint64 hits = asked - (self->pass.misses - self->before.misses);
+    guint64 overflows = self->pass.overflows - self->before.overflows;
+    guint64 budget = vmf_steer_get_budget(self, seen);
+
+    if (!self->start.cache || self->start.native || seen->pass < 4)
+        return FALSE;
+    if (self->delta && asked > 0 &&
+        (((double)hits < VMF_HITS_LEAST * (double)asked && self->cache >= budget) ||
+         (hits > 0 && (double)overflows > VMF_OVERFLOWS_MOST * (double)hits))) {
+        self->delta = FALSE;
+        vmf_decisions_add(
+            self->decisions, seen->now, "delta-does-not-pay", g_strdup("deltas off"),
+            g_strdup_printf("pass %u: of %" G_GUINT64_FORMAT " pages sent again, %" G_GUINT64_FORMAT
+                            " were in the cache, %" G_GUINT64_FORMAT " deltas were too large",
+                            self->before.number, asked, hits, overflows));
+        vmf_steer_act(self, VMF_ACTION_DELTA, 0, actions, n);
+        return TRUE;
+    }
+    if (self->delta || !seen->reuse || seen->pass < self->changed + VMF_QUIET_PASSES ||
+        vmf_reuse_get(seen->reuse, budget) > VMF_REUSE_PAYS * vmf_reuse_get(seen->reuse, 0))
+        return FALSE;
+    self->delta = TRUE;
+    vmf_decisions_add(self->decisions, seen->now, "delta-pays", g_strdup("deltas on"),
+                      g_strdup("pages come again that a cache would have held"));
+    vmf_steer_act(self, VMF_ACTION_DELTA, 1, actions, n);
+    return TRUE;
+}
+
+static gboolean
+vmf_steer_allow_downtime(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    guint wanted = MIN(self->downtime + self->policy->downtime_step, self->policy->downtime_max);
+    g_autofree char *began = vmf_decision_format_bytes((double)self->pass.remaining);
+    g_autofree char *before = vmf_decision_format_bytes((double)self->before.remaining);
+
+    if (self->start.downtime == 0 || self->stuck == 0 || wanted <= self->downtime)
+        return FALSE;
+    vmf_decisions_add(self->decisions, seen->now, "downtime-step",
+                      g_strdup_printf("downtime %u -> %u ms", self->downtime, wanted),
+                      g_strdup_printf("pass %u begins with %s, the one before with %s", seen->pass,
+                                      began, before));
+    self->downtime = wanted;
+    vmf_steer_act(self, VMF_ACTION_DOWNTIME, wanted, actions, n);
+    return TRUE;
+}
+
+/* Once in each pass, at its beginning or as soon as it is known enough. */
+static void
+vmf_steer_change_settings(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    gboolean changed;
+
+    if (self->changed == seen->pass || seen->link_rate <= 0)
+        return;
+    changed = vmf_steer_switch_delta(self, seen, actions, n);
+    changed |= vmf_steer_resize(self, seen, actions, n);
+    changed |= vmf_steer_allow_downtime(self, seen, actions, n);
+    if (changed)
+        self->changed = seen->pass;
+}
+
+/* ---- the deadline ---- */
+
+static VmfActionKind
+vmf_steer_deadline_action(const VmfSteer *self)
+{
+    switch (self->policy->on_deadline) {
+    case VMF_DEADLINE_POSTCOPY:
+        return VMF_ACTION_POSTCOPY;
+    case VMF_DEADLINE_ABORT:
+        return VMF_ACTION_ABORT;
+    default:
+        return VMF_ACTION_SWITCHOVER;
+    }
+}
+
+/*
+ * Seconds that the rest takes when the guest stands. A pass that began just now is judged by the
+ * one before, but the second one by the link: what deltas bring is not known before it.
+ */
+static double
+vmf_steer_guess_rest(const VmfSteer *self, const VmfObservation *seen, double rest)
+{
+    double time = (double)(seen->now - self->pass.began) / G_USEC_PER_SEC;
+    double pace = self->pace;
+
+    if (time > VMF_PACE_TIME)
+        pace = MIN(pace, (double)(seen->processed - self->pass.processed) / time);
+    else if (seen->pass == 2)
+        pace = MIN(pace, seen->link_rate);
+    return pace > 0 ? rest / pace + VMF_ANSWER_TIME : 0;
+}
+
+/* Stopping the guest comes so much earlier as the rest takes to get through. */
+static void
+vmf_steer_watch_deadline(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    static const char *const what[] = {[VMF_ACTION_SWITCHOVER] = "stop the guest",
+                                       [VMF_ACTION_POSTCOPY] = "switch to post-copy",
+                                       [VMF_ACTION_ABORT] = "abort; the guest stays"};
+    double elapsed = (double)(seen->now - self->start.started) / G_USEC_PER_SEC;
+    double rest = (double)seen->remaining + vmf_steer_guess_written(self, seen);
+    VmfActionKind kind = vmf_steer_deadline_action(self);
+    double need = vmf_steer_guess_rest(self, seen, rest) + MIN(self->interval, 1);
+    g_autofree char *left = vmf_decision_format_bytes(rest);
+
+    if (self->deadline <= 0 || self->ended || self->policy->on_deadline == VMF_DEADLINE_GO_ON ||
+        self->policy->on_deadline == VMF_DEADLINE_THROTTLE)
+        return;
+    /* During the first pass stopping early would only make it stand longer. */
+    if (elapsed + (kind == VMF_ACTION_SWITCHOVER && seen->pass > 1 ? need : 0) < self->deadline)
+        return;
+    self->ended = TRUE;
+    if (kind == VMF_ACTION_POSTCOPY && !self->start.postcopy) {
+        vmf_decisions_add(self->decisions, seen->now, "deadline", g_strdup("go on"),
+                          g_strdup("post-copy was not allowed at the start"));
+        return;
+    }
+    vmf_decisions_add(self->decisions, seen->now, "deadline", g_strdup(what[kind]),
+                      g_strdup_printf("%.1f s of %.1f s have passed, %s left, which takes %.1f s",
+                                      elapsed, self->deadline, left, need));
+    vmf_steer_act(self, kind, 0, actions, n);
+}
+
+guint
+vmf_steer_observe(VmfSteer *self, const VmfObservation *seen, VmfAction *actions)
+{
+    guint n = 0;
+
+    if (seen->pass == 0)
+        return 0;
+    self->interval = (double)(seen->now - self->asked) / G_USEC_PER_SEC;
+    self->asked = seen->now;
+    vmf_steer_note_pace(self, seen);
+    if (seen->pass > self->pass.number)
+        vmf_steer_begin_pass(self, seen);
+    vmf_steer_note_progress(self, seen);
+    vmf_steer_watch_deadline(self, seen, actions, &n);
+    if (self->cache)
+        vmf_steer_relieve(self, seen, actions, &n);
+    if (!self->ended)
+        vmf_steer_change_settings(self, seen, actions, &n);
+    return n;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The sockets that stand open for who types virsh migrate: for each running guest and each peer
+ * that may receive it RUN/PEER/GUEST.sock and, for its disks, RUN/PEER/GUEST.nbd; and on the
+ * destination the folder RUN/THIS-HOST in which QEMU binds the same path.
+ *
+ *     virsh migrate --live GUEST qemu+ssh://PEER/system --migrateuri unix:///RUN/PEER/GUEST.sock
+ *
+ * The first connection starts a migration of origin "socket"; those that follow belong to it until
+ * it is over. Guests are known from libvirt's lifecycle events. Main loop; what blocks is done in
+ * threads. A VmfSockets belongs to its daemon.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+
+VmfSockets *vmf_sockets_new(VmfDaemon *daemon);
+void vmf_sockets_free(VmfSockets *sockets);
+
+/*
+ * The path that stands open for a guest (name or UUID) towards a peer; the caller's.
+ * Errors: PEER_REFUSED, DOMAIN_NOT_RUNNING, NOT_SUPPORTED.
+ */
+char *vmf_sockets_find_path(VmfSockets *sockets, const char *guest, VmfPeer *peer, GError **error);
+
+/*
+ * A migration that vmferry leads opens the same paths itself: while it runs they are not ours. When
+ * one is over they are opened again.
+ */
+void vmf_sockets_lend(VmfSockets *sockets, const char *uuid);
+void vmf_sockets_take_back(VmfSockets *sockets);
+
+/*
+ * A connection for a guest, by whatever way: starts its migration, or joins it. `origin`: as
+ * Migration.Origin; `port`: see vmf_follow_new(). When it cannot be, the connection is dropped, and
+ * the log says why.
+ */
+void vmf_sockets_take(VmfSockets *sockets, VmfPeer *peer, const char *name, const char *uuid,
+                      const char *origin, guint16 port, const char *kind, GSocket *connection);
