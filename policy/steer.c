@@ -137,18 +137,19 @@ vmf_steer_set_cache(VmfSteer *self, const VmfObservation *seen, guint64 size, co
     vmf_steer_act(self, VMF_ACTION_CACHE, size, actions, n);
 }
 
-/* Memory that the host needs is given back at once, but once per pass. */
+/*
+ * Memory that the host needs is given back at once: down to the budget as soon as that is seen, and
+ * half of it once per pass while processes wait, which is told late and for long.
+ */
 static void
 vmf_steer_relieve(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
 {
-    guint64 budget = vmf_steer_get_budget(self, seen);
-    guint64 size = self->cache;
+    guint64 size = MIN(self->cache, MAX(vmf_steer_get_budget(self, seen), VMF_CACHE_LEAST));
     g_autofree char *free = NULL;
 
-    if (seen->under_pressure && size > VMF_CACHE_LEAST)
-        size /= 2;
-    size = MIN(size, MAX(budget, VMF_CACHE_LEAST));
-    if (size >= self->cache || self->gave_back == seen->pass)
+    if (seen->under_pressure && self->cache > VMF_CACHE_LEAST && self->gave_back != seen->pass)
+        size = MIN(size, self->cache / 2);
+    if (size >= self->cache)
         return;
     free = vmf_decision_format_bytes((double)seen->source_free);
     self->gave_back = seen->pass;

@@ -9,7 +9,7 @@
  *
  * Settings change at most once per pass, at its beginning where that is known: within a pass
  * numbers go up and down with what is being scanned. Two things do not wait for a pass: the
- * deadline, and giving memory back when the host runs short (that, too, once per pass).
+ * deadline, and giving memory back when the host runs short.
  * Belongs to one thread.
  */
 #pragma once

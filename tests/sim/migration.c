@@ -227,8 +227,11 @@ vmf_sim_observe(VmfSim *self)
     self->result->progress_back =
         MAX(self->result->progress_back, progress - vmf_steer_get_progress(self->steer));
     for (guint i = 0; i < n; i++) {
+        gboolean relief = actions[i].kind == VMF_ACTION_CACHE && actions[i].value < had && free &&
+                          free == self->scenario->free_then;
+
         vmf_sim_do(self, &actions[i]);
-        setting |= actions[i].kind <= VMF_ACTION_DOWNTIME;
+        setting |= actions[i].kind <= VMF_ACTION_DOWNTIME && !relief;
     }
     self->changes += setting;
     self->result->changes_most = MAX(self->result->changes_most, self->changes);

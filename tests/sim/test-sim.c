@@ -117,7 +117,7 @@ judge(Tally *tally, guint64 seed)
     tally->seeds++;
     tally->converged += result.converged;
     tally->judged[CHANGES]++;
-    if (result.changes_most > 1 + (scenario.free_then > 0))
+    if (result.changes_most > 1)
         report(tally, CHANGES, &scenario, &policy, &result, "");
     tally->judged[MEMORY]++;
     if (result.over_limit > 0)
