@@ -16,7 +16,7 @@ vmf_xml_read(const char *xml, int *ret_line, char **ret_message)
 
     if (doc && doc->intSubset) { /* libvirt writes none; here it could only be a bomb */
         xmlFreeDoc(doc);
-        *ret_line = 0;
+        *ret_line = 1; /* libxml2 does not keep it */
         *ret_message = g_strdup("a document type declaration is not allowed");
         return NULL;
     }

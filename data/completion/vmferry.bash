@@ -8,12 +8,12 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy bandwidth inspect check peers socket' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check peers socket policy' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --parallel | --copy-storage | --bandwidth | --timeout | --on-timeout | --dname | --xml | --device | \
-            --source | --destination | --connect | -c) i=$((i + 1)) ;; # the value is no argument
+            --source | --destination | --connect | -c | --guest | -g | --peer | -p) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
         *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else arguments=$((arguments + 1)); fi ;;
         esac
@@ -21,11 +21,11 @@ _vmferry() {
     case $command,$prev in
     migrate,--copy-storage) words='all inc' ;;
     migrate,--on-timeout) words='suspend postcopy abort' ;;
-    migrate,--xml | check,--source | check,--destination)
+    migrate,--xml | check,--source | check,--destination | policy,--guest | policy,-g)
         _vmferry_files "$cur"
         return
         ;;
-    peers,--connect | peers,-c) words=$(vmferry peers --names 2>/dev/null) ;;
+    peers,--connect | peers,-c | policy,--peer | policy,-p) words=$(vmferry peers --names 2>/dev/null) ;;
     migrate,--parallel | migrate,--bandwidth | migrate,--timeout | migrate,--dname | inspect,--device) ;;
     ,*) words="$commands --help --version" ;;
     migrate,*)
@@ -58,6 +58,16 @@ _vmferry() {
         -*) words='--json --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
+        esac
+        ;;
+    policy,*)
+        case $cur,$arguments in
+        -*) words='--guest --peer --incoming --json --help' ;;
+        *,0) words='check' ;;
+        *)
+            _vmferry_files "$cur"
+            return
+            ;;
         esac
         ;;
     peers,*) words='--json --names --connect --help' ;;

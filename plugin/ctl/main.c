@@ -6,6 +6,7 @@
 #include "ctl/check.h"
 #include "ctl/ctl.h"
 #include "ctl/inspect.h"
+#include "ctl/policy.h"
 #include "vmferry-config.h"
 
 typedef struct {
@@ -24,6 +25,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"inspect", vmf_ctl_inspect, "FILE|-", "Show what is in a migration stream or save image"},
     {"check", vmf_ctl_check, "", "Say whether a QEMU can load a device state"},
     {"socket", vmf_ctl_socket, "GUEST HOST", "Print the socket for virsh migrate --migrateuri"},
+    {"policy", vmf_ctl_policy, "check FILE...", "Check policy files"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
 };
 
