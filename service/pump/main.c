@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "pump/bus.h"
-#include "pump/sandbox.h"
 #include "vmferry-config.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -22,6 +22,9 @@ __lsan_is_turned_off(void)
     return 1;
 }
 #endif
+
+/* Enough for VMF_CHANNELS_OPEN channels, the link, and some daemons. */
+#define VMF_PUMP_FILES 256
 
 typedef struct {
     int control_fd;
@@ -115,7 +118,7 @@ main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (!ok || !vmf_pump_check_listener(arguments.control_fd, &error) ||
-        !vmf_sandbox_enter(user, &error)) {
+        !vmf_sandbox_enter(&(VmfSandbox){.user = user, .files = VMF_PUMP_FILES}, &error)) {
         vmf_warn(NULL, "%s", error->message);
         return EXIT_FAILURE;
     }

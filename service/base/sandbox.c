@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pump/sandbox.h"
+#include "base/sandbox.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -20,7 +20,7 @@
 static gboolean
 vmf_sandbox_fail(const char *what, GError **error)
 {
-    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "the pump cannot confine itself: %s: %s", what,
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "cannot confine this process: %s: %s", what,
                 g_strerror(errno));
     return FALSE;
 }
@@ -31,7 +31,7 @@ vmf_sandbox_unshare(void)
 {
     if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS) == 0)
         return TRUE;
-    vmf_debug(NULL, "no namespaces of its own for the pump: %s", g_strerror(errno));
+    vmf_debug(NULL, "no namespaces of its own for this process: %s", g_strerror(errno));
     return FALSE;
 }
 
@@ -43,7 +43,7 @@ vmf_sandbox_empty_root(GError **error)
 
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return vmf_sandbox_fail("making mounts private", error);
-    if (mount("vmferry-pump", COVERED, "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555") < 0)
+    if (mount("vmferry", COVERED, "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555") < 0)
         return vmf_sandbox_fail("mounting an empty directory", error);
     if (mount(NULL, COVERED, NULL, flags | MS_REMOUNT | MS_RDONLY, NULL) < 0)
         return vmf_sandbox_fail("making it read-only", error);
@@ -76,8 +76,7 @@ vmf_sandbox_leave_root(const char *name, GError **error)
 
     if (!user || user->pw_uid == 0) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
-                    "the pump cannot run as user \"%s\": create that user, without privileges",
-                    name);
+                    "cannot run as user \"%s\": create that user, without privileges", name);
         return FALSE;
     }
     if (vmf_sandbox_unshare() && !vmf_sandbox_empty_root(error))
@@ -85,19 +84,37 @@ vmf_sandbox_leave_root(const char *name, GError **error)
     return vmf_sandbox_become(user, error);
 }
 
-gboolean
-vmf_sandbox_enter(const char *user, GError **error)
+static gboolean
+vmf_sandbox_limit(int resource, rlim_t most, const char *what, GError **error)
 {
-    const struct rlimit no_core = {0, 0};
-    const struct rlimit files = {VMF_SANDBOX_FILES, VMF_SANDBOX_FILES};
+    const struct rlimit limit = {most, most};
 
-    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
-        return vmf_sandbox_fail("RLIMIT_CORE", error);
-    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-        return vmf_sandbox_fail("RLIMIT_NOFILE", error);
+    return setrlimit(resource, &limit) == 0 || vmf_sandbox_fail(what, error);
+}
+
+static gboolean
+vmf_sandbox_set_limits(const VmfSandbox *sandbox, GError **error)
+{
+    gsize memory = sandbox->memory;
+
+#ifdef __SANITIZE_ADDRESS__
+    memory = 0; /* it reserves terabytes of addresses */
+#endif
+    return vmf_sandbox_limit(RLIMIT_CORE, 0, "RLIMIT_CORE", error) &&
+           vmf_sandbox_limit(RLIMIT_NOFILE, sandbox->files, "RLIMIT_NOFILE", error) &&
+           (memory == 0 || vmf_sandbox_limit(RLIMIT_AS, memory, "RLIMIT_AS", error)) &&
+           (sandbox->seconds == 0 ||
+            vmf_sandbox_limit(RLIMIT_CPU, sandbox->seconds, "RLIMIT_CPU", error));
+}
+
+gboolean
+vmf_sandbox_enter(const VmfSandbox *sandbox, GError **error)
+{
+    if (!vmf_sandbox_set_limits(sandbox, error))
+        return FALSE;
     if (geteuid() != 0)
-        vmf_debug(NULL, "not root: the pump stays who and where it is");
-    else if (!vmf_sandbox_leave_root(user, error))
+        vmf_debug(NULL, "not root: this process stays who and where it is");
+    else if (!vmf_sandbox_leave_root(sandbox->user, error))
         return FALSE;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return vmf_sandbox_fail("no-new-privileges", error);
