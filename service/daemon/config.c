@@ -149,10 +149,12 @@ vmf_config_load(const char *path, GError **error)
         {"Libvirt", "Socket", KEY_STRING, &config->libvirt_socket, 0, 0},
         {"Pump", "Path", KEY_PATH, &config->pump_path, 0, 0},
         {"Pump", "User", KEY_STRING, &config->pump_user, 0, 0},
+        {"Inspect", "Path", KEY_PATH, &config->inspect_path, 0, 0},
         {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
         {"Ways", "Sockets", KEY_BOOL, &config->sockets, 0, 0},
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
         {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
+        {"Limits", "Inspections", KEY_NUMBER, &config->max_inspections, 1, 64},
         {"Limits", "KeepFinished", KEY_NUMBER, &config->keep_finished, 1, 86400},
     };
 
@@ -161,10 +163,12 @@ vmf_config_load(const char *path, GError **error)
     config->libvirt_socket = g_strdup("/run/libvirt/libvirt-sock");
     config->pump_path = g_strdup(VMF_PUMP_PATH);
     config->pump_user = g_strdup("vmferry");
+    config->inspect_path = g_strdup(VMF_INSPECT_PATH);
     config->run_directory = g_strdup(VMF_RUNDIR);
     config->sockets = TRUE;
     config->max_migrations = 8;
     config->max_connections = 64;
+    config->max_inspections = 4;
     config->keep_finished = 600;
     if (g_file_test(path, G_FILE_TEST_EXISTS) &&
         !vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error))
@@ -182,6 +186,7 @@ vmf_config_free(VmfConfig *config)
     g_free(config->libvirt_socket);
     g_free(config->pump_path);
     g_free(config->pump_user);
+    g_free(config->inspect_path);
     g_free(config->run_directory);
     g_free(config);
 }

@@ -23,12 +23,14 @@ typedef struct {
     char *libvirt_uri;          /* of this host */
     char *libvirt_socket;       /* where its libvirtd listens */
     char *pump_path;            /* the vmferry-pump to start */
-    char *pump_user;            /* the user it becomes */
+    char *pump_user;            /* the user it becomes; vmferry-inspect, too */
+    char *inspect_path;         /* the vmferry-inspect to start */
     char *run_directory;        /* sockets */
     gboolean sockets;           /* one stands open for each guest and peer */
     gboolean allow_unencrypted; /* data links without TLS, when a migration asks for it */
     guint max_migrations;       /* at once, both directions together */
     guint max_connections;      /* not yet authenticated, at once */
+    guint max_inspections;      /* vmferry-inspects at once */
     guint keep_finished;        /* seconds that a finished Migration stays on the bus */
 } VmfConfig;
 

@@ -30,6 +30,7 @@ struct VmfDaemon {
     VmfTicketBook *tickets;
     VmfRefusals *refusals;
     VmfWorkers *workers;
+    VmfInspector *inspector;
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
     GHashTable *incoming;   /* id -> VmfIncoming, running */
@@ -86,6 +87,12 @@ VmfSockets *
 vmf_daemon_get_sockets(VmfDaemon *self)
 {
     return self->sockets;
+}
+
+VmfInspector *
+vmf_daemon_get_inspector(VmfDaemon *self)
+{
+    return self->inspector;
 }
 
 gboolean
@@ -333,6 +340,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->config = vmf_config_load(options->config_path, error);
     if (!self->config || !vmf_daemon_make_directories(self, error))
         return NULL;
+    self->inspector = vmf_inspector_new(self->config, self->workers);
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
     self->sockets = vmf_sockets_new(self);
@@ -369,6 +377,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_hash_table_unref(self->migrations);
     g_hash_table_unref(self->peers);
     g_clear_object(&self->libvirt);
+    g_clear_pointer(&self->inspector, vmf_inspector_free);
     vmf_ticket_book_free(self->tickets);
     vmf_refusals_free(self->refusals);
     vmf_workers_unref(self->workers);
@@ -426,6 +435,7 @@ vmf_daemon_wind_down(VmfDaemon *self)
         if (vmf_migration_get_state(item->data) == VMF_STATE_PREPARING)
             (void)vmf_migration_request_cancel(item->data, NULL);
     vmf_libvirt_stop(self->libvirt);
+    vmf_inspector_stop(self->inspector);
     while (vmf_daemon_is_busy(self) && !late)
         g_main_context_iteration(NULL, TRUE);
     g_source_remove(timer);

@@ -10,6 +10,7 @@
 #include <gio/gio.h>
 
 #include "daemon/config.h"
+#include "daemon/inspector.h"
 #include "daemon/libvirt.h"
 #include "daemon/migration.h"
 #include "daemon/owner.h"
@@ -46,6 +47,7 @@ VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
 VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
 VmfRefusals *vmf_daemon_get_refusals(VmfDaemon *daemon);
 VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
+VmfInspector *vmf_daemon_get_inspector(VmfDaemon *daemon);
 VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);
 VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
 

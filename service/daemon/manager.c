@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/authority.h"
 #include "daemon/guest.h"
+#include "daemon/manager-inspect.h"
 #include "daemon/manager-ways.h"
 #include "daemon/outgoing.h"
 #include "daemon/peer.h"
@@ -340,6 +341,7 @@ vmf_manager_new(VmfDaemon *daemon)
     g_signal_connect(skeleton, "handle-migrate", G_CALLBACK(vmf_manager_on_migrate), daemon);
     g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);
     vmf_manager_serve_ways(daemon, skeleton);
+    vmf_manager_serve_inspect(daemon, skeleton);
     g_signal_connect_object(vmf_daemon_get_libvirt(daemon), "connected",
                             G_CALLBACK(vmf_manager_on_libvirt), skeleton, 0);
     return G_DBUS_INTERFACE_SKELETON(skeleton);

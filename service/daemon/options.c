@@ -9,12 +9,6 @@
 #define VMF_NAME_MAX 255
 #define VMF_XML_MAX (4 * 1024 * 1024)
 
-typedef struct {
-    const char *name;
-    const char *type;
-    gpointer value; /* gboolean *, guint * or char ** */
-} VmfOption;
-
 static void
 vmf_option_take(const VmfOption *option, GVariant *value)
 {
@@ -26,7 +20,7 @@ vmf_option_take(const VmfOption *option, GVariant *value)
         *(char **)option->value = g_variant_dup_string(value, NULL);
 }
 
-static gboolean
+gboolean
 vmf_options_read(GVariant *dict, const VmfOption *known, gsize n, GError **error)
 {
     GVariantIter iter;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a migration is asked to be: the options of Manager.Migrate (data/org.vmferry1.xml).
+ * What a migration is asked to be: the options of Manager.Migrate (data/org.vmferry1.xml), and what
+ * the options of other methods are read with.
  *
  * Read and checked before anything is touched; what libvirt or QEMU cannot combine is refused here
  * with its reason. Plain data, not changed afterwards: any thread. The strings are the struct's.
@@ -30,6 +31,17 @@ typedef struct {
     char *dname;
     char *xml;
 } VmfOptions;
+
+/* One key that an a{sv} may have: "b" into a gboolean, "u" into a guint, "s" into a char * (owned).
+ */
+typedef struct {
+    const char *name;
+    const char *type;
+    gpointer value;
+} VmfOption;
+
+/* Errors: INVALID_ARGUMENT (a key that is not among the `n`, or of another type). */
+gboolean vmf_options_read(GVariant *dict, const VmfOption *known, gsize n, GError **error);
 
 /* Errors: INVALID_ARGUMENT (unknown, another type, out of range), NOT_SUPPORTED (combination). */
 VmfOptions *vmf_options_parse(GVariant *dict, GError **error);

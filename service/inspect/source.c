@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +37,19 @@ fail(GError **error, const char *what)
     return FALSE;
 }
 
+/* One read, which waits also where the descriptor's other users want none to; -1: errno. */
+static ssize_t
+read_some(VmfSource *source, uint8_t *to, size_t length)
+{
+    struct pollfd readable = {.fd = source->fd, .events = POLLIN};
+    ssize_t n;
+
+    while ((n = read(source->fd, to, length)) < 0 && (errno == EINTR || errno == EAGAIN))
+        if (errno == EAGAIN && poll(&readable, 1, -1) < 0 && errno != EINTR)
+            break;
+    return n;
+}
+
 /* Reads until `length` bytes or the end; -1: errno. */
 static ssize_t
 read_all(VmfSource *source, uint8_t *to, size_t length)
@@ -43,10 +57,8 @@ read_all(VmfSource *source, uint8_t *to, size_t length)
     size_t got = 0;
 
     while (got < length) {
-        ssize_t n = read(source->fd, to + got, length - got);
+        ssize_t n = read_some(source, to + got, length - got);
 
-        if (n < 0 && errno == EINTR)
-            continue;
         if (n < 0)
             return -1;
         if (n == 0)
@@ -69,7 +81,9 @@ skip_xml(VmfSource *source, GError **error)
             return fail(error, "reading the save image");
         if (n == 0) {
             g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_STREAM,
-                        "the save image ends early; expected %zu more bytes of XML", left);
+                        "offset %" G_GUINT64_FORMAT
+                        ": the save image ends; expected %zu more bytes of XML",
+                        source->start, left);
             return FALSE;
         }
         left -= (size_t)n;
@@ -111,6 +125,19 @@ append_filter(VmfSource *source)
            ARCHIVE_OK;
 }
 
+/* For libarchive. */
+static la_ssize_t
+feed_archive(struct archive *archive, void *user_data, const void **ret_bytes)
+{
+    VmfSource *source = user_data;
+    ssize_t n = read_some(source, source->buffer, BUFFER_SIZE);
+
+    *ret_bytes = source->buffer;
+    if (n < 0)
+        archive_set_error(archive, errno, "%s", g_strerror(errno));
+    return n;
+}
+
 static gboolean
 open_archive(VmfSource *source, GError **error)
 {
@@ -123,7 +150,7 @@ open_archive(VmfSource *source, GError **error)
         g_error("out of memory");
     return (archive_read_support_format_raw(source->archive) == ARCHIVE_OK &&
             append_filter(source) &&
-            archive_read_open_fd(source->archive, source->fd, BUFFER_SIZE) == ARCHIVE_OK &&
+            archive_read_open(source->archive, source, NULL, feed_archive, NULL) == ARCHIVE_OK &&
             archive_read_next_header(source->archive, &entry) == ARCHIVE_OK) ||
            fail_archive(source, "nothing comes out of it", error);
 }
@@ -276,7 +303,7 @@ vmf_source_position(const VmfSource *source)
 gboolean
 vmf_source_read(VmfSource *source, const uint8_t **ret_data, size_t *ret_length, GError **error)
 {
-    ssize_t n = -1;
+    ssize_t n;
 
     if (source->waiting_length > 0) {
         *ret_data = source->waiting;
@@ -286,9 +313,7 @@ vmf_source_read(VmfSource *source, const uint8_t **ret_data, size_t *ret_length,
         if (!read_archive(source, ret_data, ret_length, error))
             return FALSE;
     } else {
-        do
-            n = read(source->fd, source->buffer, BUFFER_SIZE);
-        while (n < 0 && errno == EINTR);
+        n = read_some(source, source->buffer, BUFFER_SIZE);
         if (n < 0)
             return fail(error, "reading the stream");
         *ret_data = source->buffer;

@@ -11,8 +11,8 @@
  * Everything fails the calling test when it cannot be done, so nothing returns an error. Nothing
  * sleeps: waiting runs the default main context until an event brings what is waited for, at most
  * VMF_PATIENCE. What runs is ended by vmf_lab_free(), by pid, whatever the tests did.
- * One thread. The programs come from the environment: VMFERRYD, VMFERRY, VMFERRY_PUMP, and
- * STUB_PUMP, which hosts with a mood use instead.
+ * One thread. The programs come from the environment: VMFERRYD, VMFERRY, VMFERRY_PUMP,
+ * VMFERRY_INSPECT, and STUB_PUMP, which hosts with a mood use instead.
  */
 #pragma once
 
