@@ -21,28 +21,59 @@ take_number(const uint8_t **data, const uint8_t *end, size_t *ret_number)
     return TRUE;
 }
 
+/* Two copies that overlap, so that every length from `size` to twice that takes the same way. */
+#define COPY_TWICE(to, from, length, size)                                                         \
+    do {                                                                                           \
+        memcpy(to, from, size);                                                                    \
+        memcpy((to) + (length) - (size), (from) + (length) - (size), size);                        \
+    } while (0)
+
+/* Exactly `length` bytes, at least 1: most runs are short, and memcpy() is a call for each. */
+static inline void
+store_run(uint8_t *to, const uint8_t *from, size_t length)
+{
+    if (length >= 8) {
+        if (length <= 16)
+            COPY_TWICE(to, from, length, 8);
+        else if (length <= 32)
+            COPY_TWICE(to, from, length, 16);
+        else
+            memcpy(to, from, length);
+    } else if (length >= 4) {
+        COPY_TWICE(to, from, length, 4);
+    } else {
+        to[0] = from[0];
+        to[length / 2] = from[length / 2];
+        to[length - 1] = from[length - 1];
+    }
+}
+
 /* `page` may be NULL: only look. */
-static gboolean
+static inline __attribute__((always_inline)) gboolean
 walk(const uint8_t *data, size_t length, uint8_t *page, size_t page_size)
 {
     const uint8_t *end = data + length;
-    size_t at = 0;
-    gboolean first = TRUE;
+    size_t left = page_size; /* of the page, behind what was done */
 
     while (data < end) {
+        gboolean first = left == page_size;
         size_t skip, store;
 
-        if (!take_number(&data, end, &skip) || (skip == 0 && !first) || skip > page_size - at)
+        /* both numbers in one byte each, as they nearly always are */
+        if (G_LIKELY(end - data >= 2 && ((data[0] | data[1]) & 0x80) == 0)) {
+            skip = data[0];
+            store = data[1];
+            data += 2;
+        } else if (!take_number(&data, end, &skip) || !take_number(&data, end, &store)) {
             return FALSE;
-        at += skip;
-        if (!take_number(&data, end, &store) || store == 0 || store > page_size - at ||
+        }
+        if ((skip == 0 && !first) || store == 0 || skip + store > left ||
             store > (size_t)(end - data))
             return FALSE;
         if (page)
-            memcpy(page + at, data, store);
-        at += store;
+            store_run(page + page_size - left + skip, data, store);
+        left -= skip + store;
         data += store;
-        first = FALSE;
     }
     return TRUE;
 }

@@ -21,6 +21,10 @@
 
 #define BLOCK 64u
 #define BLOCKS_MAX (VMF_XBZRLE_PAGE_MAX / BLOCK)
+#define BLOCK_DELTA_MAX 100u /* of one block: 32 runs of one byte, and numbers of two */
+#define BATCH 64u            /* blocks whose runs are listed at once: those of a page of 4 KiB */
+#define EDGES_MAX (BATCH * (BLOCK + 1) + BITS_AT_ONCE)
+#define BITS_AT_ONCE 8u
 
 /* The blocks of a page that have changes, in order. */
 typedef struct {
@@ -37,6 +41,10 @@ typedef struct {
     size_t at;  /* in `out` */
     size_t end; /* in the page: of the last run */
     gboolean refused;
+    /* between blocks */
+    guint inside;   /* 1: a run goes on, */
+    uint32_t start; /* which started here */
+    uint32_t next;  /* the block after the last one */
 } Delta;
 
 static inline __attribute__((always_inline)) void
@@ -45,6 +53,7 @@ find_changes(const uint8_t *old, const uint8_t *page, size_t page_size, Changes 
 {
     guint count = 0;
 
+#pragma GCC unroll 4
     for (size_t at = 0; at < page_size; at += BLOCK) {
         uint64_t mask = differing(old + at, page + at);
 
@@ -59,14 +68,27 @@ find_changes(const uint8_t *old, const uint8_t *page, size_t page_size, Changes 
     changes->count = count;
 }
 
-static inline size_t
-put_number(uint8_t *to, size_t number)
+/* The ULEB128 of a number, as the lowest bytes of a word. */
+static inline uint32_t
+number_bytes(size_t number, guint *ret_length)
 {
-    size_t two = number > 0x7f;
+    guint two = number > 0x7f;
 
-    to[0] = (uint8_t)((number & 0x7f) | two << 7);
-    to[1] = (uint8_t)(number >> 7);
-    return 1 + two;
+    *ret_length = 1 + two;
+    return (uint32_t)((number & 0x7f) | two << 7 | number >> 7 << 8);
+}
+
+/* Writes four bytes, of which the numbers take up to that many. */
+static inline guint
+put_numbers(uint8_t *to, size_t skip, size_t store)
+{
+    guint length, more;
+    uint32_t word = number_bytes(skip, &length);
+
+    word |= number_bytes(store, &more) << 8 * length;
+    word = GUINT32_TO_LE(word);
+    memcpy(to, &word, sizeof word);
+    return length + more;
 }
 
 /* There is room for everything, and for what a last chunk writes too much. */
@@ -77,13 +99,12 @@ put_run(Delta *delta, size_t start, size_t end)
     const uint8_t *from = delta->page + start;
     size_t length = end - start;
 
-    to += put_number(to, start - delta->end);
-    to += put_number(to, length);
+    to += put_numbers(to, start - delta->end, length);
     delta->at = (size_t)(to - delta->out) + length;
     delta->end = end;
     if (G_LIKELY(end + CHUNK <= delta->page_size)) {
         copy_chunk(to, from);
-        for (size_t done = CHUNK; done < length; done += CHUNK)
+        for (size_t done = CHUNK; G_UNLIKELY(done < length); done += CHUNK)
             copy_chunk(to + done, from + done);
     } else {
         memcpy(to, from, length);
@@ -95,9 +116,8 @@ put_run_checked(Delta *delta, size_t start, size_t end)
 {
     uint8_t numbers[4];
     size_t length = end - start;
-    size_t n = put_number(numbers, start - delta->end);
+    size_t n = put_numbers(numbers, start - delta->end, length);
 
-    n += put_number(numbers + n, length);
     if (length > VMF_XBZRLE_RUN_MAX || n + length > delta->out_size - delta->at) {
         delta->refused = TRUE;
         return;
@@ -126,60 +146,92 @@ put_one(Delta *delta, size_t start, size_t end, gboolean checked)
         put_run(delta, start, end);
         return;
     }
+    if (delta->refused)
+        return;
     cut_long_skip(delta, start);
     if (!delta->refused)
         put_run_checked(delta, start, end);
 }
 
-/* A run starts or ends wherever a bit is not as the one before it. */
-static inline __attribute__((always_inline)) void
-put_runs(Delta *delta, const Changes *changes, gboolean checked)
+/* The bits of a word, lowest first; of the positions behind the last one any may be written. */
+static inline guint
+list_bits(uint64_t word, uint32_t base, uint32_t *positions)
 {
-    size_t start = 0, next = 0; /* of the run that goes on; of the block that would go on with it */
-    uint64_t inside = 0;
+    guint count = (guint)__builtin_popcountll(word);
 
-    for (guint i = 0; i < changes->count && !(checked && delta->refused); i++) {
-        size_t at = changes->index[i] * BLOCK;
-        uint64_t mask = changes->mask[i], edges;
-
-        if (inside && at != next) {
-            put_one(delta, start, next, checked);
-            inside = 0;
+    for (guint i = 0; i < count; i += BITS_AT_ONCE) {
+#pragma GCC unroll 8
+        for (guint j = 0; j < BITS_AT_ONCE; j++) {
+            positions[i + j] = base + (uint32_t)__builtin_ctzll(word | 1ull << 63);
+            word &= word - 1;
         }
-        edges = mask ^ (mask << 1 | inside);
-        next = at + BLOCK;
-        if (inside && edges) {
-            put_one(delta, start, at + (size_t)__builtin_ctzll(edges), checked);
-            edges &= edges - 1;
-        }
-        while (edges) {
-            start = at + (size_t)__builtin_ctzll(edges);
-            edges &= edges - 1;
-            if (!edges)
-                break;
-            put_one(delta, start, at + (size_t)__builtin_ctzll(edges), checked);
-            edges &= edges - 1;
-        }
-        inside = mask >> 63;
     }
-    if (inside && !(checked && delta->refused))
-        put_one(delta, start, next, checked);
+    return count;
 }
 
-/* How many bytes differ, and in how many runs, at least; a run over two blocks may count twice. */
-static inline void
-measure(const Changes *changes, size_t *ret_bytes, size_t *ret_runs)
+/*
+ * Puts the runs of some blocks. A run starts or ends wherever a bit is not as the one before it.
+ * All these places are listed first: there are few branches in that which the CPU guesses wrong.
+ */
+static inline __attribute__((always_inline)) void
+put_runs(Delta *delta, const Changes *changes, guint from, guint to, gboolean checked)
+{
+    uint32_t edges[EDGES_MAX];
+    guint count = 0, i;
+
+    if (delta->inside)
+        edges[count++] = delta->start;
+    for (i = from; i < to; i++) {
+        uint32_t at = changes->index[i] * BLOCK;
+        uint64_t mask = changes->mask[i];
+        guint gap = at != delta->next;
+
+        edges[count] = delta->next;
+        count += gap & delta->inside;
+        count += list_bits(mask ^ (mask << 1 | (delta->inside & !gap)), at, edges + count);
+        delta->inside = mask >> 63;
+        delta->next = at + BLOCK;
+    }
+    for (i = 0; i + 1 < count && !(checked && delta->refused); i += 2)
+        put_one(delta, edges[i], edges[i + 1], checked);
+    delta->start = edges[i];
+}
+
+static inline __attribute__((always_inline)) void
+put_all_runs(Delta *delta, const Changes *changes, gboolean checked)
+{
+    for (guint from = 0; from < changes->count; from += BATCH)
+        put_runs(delta, changes, from, MIN(from + BATCH, changes->count), checked);
+    if (delta->inside)
+        put_one(delta, delta->start, delta->next, checked);
+}
+
+typedef enum { ROOM_ENOUGH, ROOM_SCARCE, ROOM_NONE } Room;
+
+/* By how many bytes differ, and in how many runs; each has two numbers of one or two bytes. */
+static inline Room
+find_room(const Changes *changes, size_t page_size, size_t out_size)
 {
     size_t bytes = 0, runs = 0;
+    uint64_t inside = 0;
 
+    /* a run may be too long to be counted */
+    if (page_size > VMF_XBZRLE_RUN_MAX + 1 || changes->count * BLOCK > VMF_XBZRLE_RUN_MAX)
+        return ROOM_SCARCE;
+    if (changes->count * BLOCK_DELTA_MAX + BLOCK <= out_size)
+        return ROOM_ENOUGH;
     for (guint i = 0; i < changes->count; i++) {
         uint64_t mask = changes->mask[i];
 
+        if (i > 0 && changes->index[i] != changes->index[i - 1] + 1)
+            inside = 0;
         bytes += (size_t)__builtin_popcountll(mask);
-        runs += (size_t)__builtin_popcountll(mask & ~(mask << 1));
+        runs += (size_t)__builtin_popcountll(mask & ~(mask << 1 | inside));
+        inside = mask >> 63;
     }
-    *ret_bytes = bytes;
-    *ret_runs = runs;
+    if (bytes + 2 * runs > out_size)
+        return ROOM_NONE;
+    return bytes + 4 * runs + BLOCK <= out_size ? ROOM_ENOUGH : ROOM_SCARCE;
 }
 
 static inline int
@@ -190,15 +242,17 @@ put_delta(const uint8_t *page, size_t page_size, const Changes *changes, uint8_t
     gboolean end_stays = changes->count == 0 ||
                          changes->index[changes->count - 1] != page_size / BLOCK - 1 ||
                          !(changes->mask[changes->count - 1] >> 63);
-    size_t bytes, runs;
 
-    measure(changes, &bytes, &runs);
-    if (bytes > out_size)
+    switch (find_room(changes, page_size, out_size)) {
+    case ROOM_NONE:
         return VMF_XBZRLE_TOO_LARGE;
-    if (page_size <= VMF_XBZRLE_RUN_MAX && bytes + 4 * runs + 2 + BLOCK <= out_size)
-        put_runs(&delta, changes, FALSE);
-    else
-        put_runs(&delta, changes, TRUE);
+    case ROOM_ENOUGH:
+        put_all_runs(&delta, changes, FALSE);
+        break;
+    case ROOM_SCARCE:
+        put_all_runs(&delta, changes, TRUE);
+        break;
+    }
     if (delta.refused || delta.at + (end_stays ? 2 : 0) > out_size)
         return VMF_XBZRLE_TOO_LARGE;
     return (int)delta.at;

@@ -21,4 +21,5 @@ struct VmfXbzrle {
                   size_t out_size, uint8_t *update, const VmfXbzrleAhead *ahead);
 };
 
-extern const VmfXbzrle vmf_xbzrle_portable;
+extern const VmfXbzrle vmf_xbzrle_avx512, vmf_xbzrle_avx2, vmf_xbzrle_sse2, vmf_xbzrle_neon,
+    vmf_xbzrle_portable;

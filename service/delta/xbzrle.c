@@ -5,6 +5,13 @@
 
 /* The best first. */
 static const VmfXbzrle *const variants[] = {
+#if defined(__x86_64__)
+    &vmf_xbzrle_avx512,
+    &vmf_xbzrle_avx2,
+    &vmf_xbzrle_sse2,
+#elif defined(__aarch64__)
+    &vmf_xbzrle_neon,
+#endif
     &vmf_xbzrle_portable,
 };
 
