@@ -8,12 +8,13 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy bandwidth inspect check peers socket policy' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check peers socket policy hook' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --parallel | --copy-storage | --bandwidth | --timeout | --on-timeout | --dname | --xml | --device | \
-            --source | --destination | --connect | -c | --guest | -g | --peer | -p) i=$((i + 1)) ;; # the value is no argument
+            --source | --destination | --connect | -c | --guest | -g | --peer | -p | --folder | \
+            --program) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
         *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else arguments=$((arguments + 1)); fi ;;
         esac
@@ -70,6 +71,11 @@ _vmferry() {
             ;;
         esac
         ;;
+    hook,--folder | hook,--program)
+        _vmferry_files "$cur"
+        return
+        ;;
+    hook,*) words='install remove status --folder --program --reload --json --help' ;;
     peers,*) words='--json --names --connect --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -26,6 +26,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"check", vmf_ctl_check, "", "Say whether a QEMU can load a device state"},
     {"socket", vmf_ctl_socket, "GUEST HOST", "Print the socket for virsh migrate --migrateuri"},
     {"policy", vmf_ctl_policy, "check FILE...", "Check policy files"},
+    {"hook", vmf_ctl_hook, "install|remove|status", "Let libvirt ask before a guest arrives"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
 };
 

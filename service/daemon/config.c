@@ -152,6 +152,9 @@ vmf_config_load(const char *path, GError **error)
         {"Inspect", "Path", KEY_PATH, &config->inspect_path, 0, 0},
         {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
         {"Ways", "Sockets", KEY_BOOL, &config->sockets, 0, 0},
+        {"Hook", "FailClosed", KEY_BOOL, &config->fail_closed, 0, 0},
+        {"Hook", "RequireVmferry", KEY_BOOL, &config->require_vmferry, 0, 0},
+        {"Hook", "MemoryReserve", KEY_NUMBER, &config->memory_reserve, 0, 1 << 20},
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
         {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
         {"Limits", "Inspections", KEY_NUMBER, &config->max_inspections, 1, 64},
@@ -165,6 +168,7 @@ vmf_config_load(const char *path, GError **error)
     config->pump_user = g_strdup("vmferry");
     config->inspect_path = g_strdup(VMF_INSPECT_PATH);
     config->run_directory = g_strdup(VMF_RUNDIR);
+    config->memory_reserve = 256;
     config->sockets = TRUE;
     config->max_migrations = 8;
     config->max_connections = 64;

@@ -26,6 +26,9 @@ typedef struct {
     char *pump_user;            /* the user it becomes; vmferry-inspect, too */
     char *inspect_path;         /* the vmferry-inspect to start */
     char *run_directory;        /* sockets */
+    guint memory_reserve;       /* MiB that guests which arrive leave free */
+    gboolean require_vmferry;   /* the hook lets guests in by vmferry migrate only */
+    gboolean fail_closed;       /* the hook lets none in when we do not answer */
     gboolean sockets;           /* one stands open for each guest and peer */
     gboolean allow_unencrypted; /* data links without TLS, when a migration asks for it */
     guint max_migrations;       /* at once, both directions together */

@@ -212,6 +212,32 @@ vmf_daemon_on_finished(VmfMigration *migration, VmfDaemon *self)
     vmf_daemon_plan_forgetting(self);
 }
 
+guint
+vmf_daemon_count_running(VmfDaemon *self)
+{
+    GHashTableIter iter;
+    gpointer migration;
+    guint running = 0;
+
+    g_hash_table_iter_init(&iter, self->migrations);
+    while (g_hash_table_iter_next(&iter, NULL, &migration))
+        running += !vmf_migration_is_finished(migration);
+    return running;
+}
+
+gboolean
+vmf_daemon_expects_guest(VmfDaemon *self, const char *name)
+{
+    GHashTableIter iter;
+    gpointer incoming;
+
+    g_hash_table_iter_init(&iter, self->incoming);
+    while (g_hash_table_iter_next(&iter, NULL, &incoming))
+        if (g_str_equal(vmf_incoming_get_guest(incoming), name))
+            return TRUE;
+    return FALSE;
+}
+
 gboolean
 vmf_daemon_is_migrating(VmfDaemon *self, const char *uuid)
 {

@@ -59,6 +59,12 @@ void vmf_daemon_foreach_peer(VmfDaemon *daemon, void (*visit)(VmfPeer *peer, gpo
 VmfMigration *vmf_daemon_find_migration(VmfDaemon *daemon, const char *id);
 VmfIncoming *vmf_daemon_find_incoming(VmfDaemon *daemon, const char *id);
 
+/* Migrations in both directions that are not over. */
+guint vmf_daemon_count_running(VmfDaemon *daemon);
+
+/* Whether a peer's vmferryd has announced a guest of this name, and it is on its way. */
+gboolean vmf_daemon_expects_guest(VmfDaemon *daemon, const char *name);
+
 /* Whether a migration of this guest, in either direction, is not over yet. */
 gboolean vmf_daemon_is_migrating(VmfDaemon *daemon, const char *uuid);
 

@@ -25,6 +25,12 @@ vmf_incoming_get_peer(VmfIncoming *self)
 }
 
 const char *
+vmf_incoming_get_guest(VmfIncoming *self)
+{
+    return self->dname;
+}
+
+const char *
 vmf_incoming_id(VmfIncoming *self)
 {
     return vmf_migration_get_id(self->migration);

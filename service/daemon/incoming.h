@@ -46,5 +46,8 @@ void vmf_incoming_finish(VmfIncoming *incoming, const char *name, const char *me
 
 VmfPeer *vmf_incoming_get_peer(VmfIncoming *incoming);
 
+/* The guest's name on this host. */
+const char *vmf_incoming_get_guest(VmfIncoming *incoming);
+
 /* For the daemon. */
 void vmf_incoming_free(VmfIncoming *incoming);

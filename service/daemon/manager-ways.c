@@ -2,6 +2,9 @@
 #include "daemon/manager-ways.h"
 
 #include "base/error.h"
+#include "base/log.h"
+#include "daemon/admission.h"
+#include "daemon/authority.h"
 #include "daemon/manager.h"
 #include "daemon/sockets.h"
 
@@ -22,8 +25,51 @@ vmf_manager_on_get_socket(VmfBusManager *skeleton, GDBusMethodInvocation *invoca
     return TRUE;
 }
 
+/* ---- Hook ---- */
+
+static gboolean
+vmf_hook_admits(VmfDaemon *daemon, const char *guest, const char *xml, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(daemon);
+    VmfAdmissionFacts facts = {
+        .memory_reserve = (guint64)config->memory_reserve << 20,
+        .migrations = vmf_daemon_count_running(daemon),
+        .migrations_max = config->max_migrations,
+        .expected = vmf_daemon_expects_guest(daemon, guest),
+        .require_us = config->require_vmferry,
+    };
+
+    vmf_admission_facts(&facts);
+    return vmf_admission_check(guest, xml, &facts, error);
+}
+
+static void
+vmf_hook_authorized(GDBusMethodInvocation *invocation, gpointer daemon)
+{
+    const char *guest, *operation, *suboperation, *extra, *xml;
+    g_autoptr(GError) error = NULL;
+
+    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(&s&s&s&s&s)", &guest,
+                  &operation, &suboperation, &extra, &xml);
+    if (g_str_equal(operation, "migrate") && g_str_equal(suboperation, "begin") &&
+        !vmf_hook_admits(daemon, guest, xml, &error))
+        vmf_warn(NULL, "refused guest '%s': %s", guest, error->message);
+    g_dbus_method_invocation_return_value(
+        invocation, g_variant_new("(bss)", error == NULL, error ? error->message : "", ""));
+}
+
+static gboolean
+vmf_manager_on_hook(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, const char *guest,
+                    const char *operation, const char *suboperation, const char *extra,
+                    const char *xml, VmfDaemon *daemon)
+{
+    vmf_authority_check(invocation, vmf_hook_authorized, daemon, NULL);
+    return TRUE;
+}
+
 void
 vmf_manager_serve_ways(VmfDaemon *daemon, VmfBusManager *skeleton)
 {
+    g_signal_connect(skeleton, "handle-hook", G_CALLBACK(vmf_manager_on_hook), daemon);
     g_signal_connect(skeleton, "handle-get-socket", G_CALLBACK(vmf_manager_on_get_socket), daemon);
 }

@@ -151,6 +151,10 @@ char *vmf_host_path(VmfHost *host, const char *below);
 /* A program on this host's bus. Standard output and error; the exit status. */
 int vmf_host_run(VmfHost *host, const char *const *argv, char **ret_out, char **ret_error);
 
+/* The same with something on its standard input; NULL: nothing. */
+int vmf_host_run_with(VmfHost *host, const char *const *argv, GBytes *input, char **ret_out,
+                      char **ret_error);
+
 /* A Migration object, or NULL; the caller's. The second waits until there is one. */
 VmfBusMigration *vmf_host_find_migration(VmfHost *host);
 VmfBusMigration *vmf_host_wait_migration(VmfHost *host);

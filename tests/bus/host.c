@@ -23,6 +23,7 @@ host_launcher(VmfHost *host, GSubprocessFlags flags)
 
     g_subprocess_launcher_set_cwd(launcher, host->directory);
     g_subprocess_launcher_setenv(launcher, "DBUS_SESSION_BUS_ADDRESS", host->address, TRUE);
+    g_subprocess_launcher_setenv(launcher, "DBUS_SYSTEM_BUS_ADDRESS", host->address, TRUE);
     g_subprocess_launcher_setenv(launcher, "VMFERRY_SESSION_BUS", "1", TRUE);
     g_subprocess_launcher_setenv(launcher, "STUB_PUMP_MOOD", host->mood ? host->mood : "", TRUE);
     g_subprocess_launcher_set_child_setup(launcher, vmf_process_die_with_parent, NULL, NULL);
@@ -179,17 +180,43 @@ vmf_host_assert_clean(VmfHost *host)
     assert_no_files_below(run);
 }
 
+/* NULL: nothing was read. */
+static char *
+host_text(GBytes *bytes)
+{
+    gsize length = 0;
+    const char *text = bytes ? g_bytes_get_data(bytes, &length) : NULL;
+
+    return g_strndup(text ? text : "", length);
+}
+
+int
+vmf_host_run_with(VmfHost *host, const char *const *argv, GBytes *input, char **ret_out,
+                  char **ret_error)
+{
+    g_autoptr(GSubprocessLauncher) launcher =
+        host_launcher(host, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE |
+                                (input ? G_SUBPROCESS_FLAGS_STDIN_PIPE : G_SUBPROCESS_FLAGS_NONE));
+    g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, NULL);
+    g_autoptr(GBytes) out = NULL;
+    g_autoptr(GBytes) error = NULL;
+
+    assert_non_null(process);
+    /* what a program does not read is its own affair */
+    if (!g_subprocess_communicate(process, input, NULL, &out, &error, NULL))
+        g_subprocess_wait(process, NULL, NULL);
+    assert_true(g_subprocess_get_if_exited(process));
+    if (ret_out)
+        *ret_out = host_text(out);
+    if (ret_error)
+        *ret_error = host_text(error);
+    return g_subprocess_get_exit_status(process);
+}
+
 int
 vmf_host_run(VmfHost *host, const char *const *argv, char **ret_out, char **ret_error)
 {
-    g_autoptr(GSubprocessLauncher) launcher =
-        host_launcher(host, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, NULL);
-
-    assert_non_null(process);
-    assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, ret_out, ret_error, NULL));
-    assert_true(g_subprocess_get_if_exited(process));
-    return g_subprocess_get_exit_status(process);
+    return vmf_host_run_with(host, argv, NULL, ret_out, ret_error);
 }
 
 /* ---- its objects ---- */
