@@ -29,6 +29,7 @@ struct VmfDaemon {
     VmfOwner *owner;
     VmfTicketBook *tickets;
     VmfRefusals *refusals;
+    VmfAgreementBook *agreements;
     VmfWorkers *workers;
     VmfInspector *inspector;
     GHashTable *peers;      /* name -> VmfPeer */
@@ -69,6 +70,12 @@ VmfRefusals *
 vmf_daemon_get_refusals(VmfDaemon *self)
 {
     return self->refusals;
+}
+
+VmfAgreementBook *
+vmf_daemon_get_agreements(VmfDaemon *self)
+{
+    return self->agreements;
 }
 
 VmfOwner *
@@ -360,6 +367,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vmf_incoming_free);
     self->tickets = vmf_ticket_book_new();
     self->refusals = vmf_refusals_new(VMF_REFUSALS_WINDOW);
+    self->agreements = vmf_agreement_book_new();
     self->workers = vmf_workers_new();
     self->loop = g_main_loop_new(NULL, FALSE);
     self->objects = g_dbus_object_manager_server_new(VMF_MANAGER_PATH);
@@ -406,6 +414,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_clear_pointer(&self->inspector, vmf_inspector_free);
     vmf_ticket_book_free(self->tickets);
     vmf_refusals_free(self->refusals);
+    vmf_agreement_book_free(self->agreements);
     vmf_workers_unref(self->workers);
     g_main_loop_unref(self->loop);
     g_clear_pointer(&self->config, vmf_config_free);

@@ -15,6 +15,7 @@
 #include "daemon/migration.h"
 #include "daemon/owner.h"
 #include "daemon/refusals.h"
+#include "link/agreement-book.h"
 #include "link/ticket.h"
 
 typedef struct VmfDaemon VmfDaemon;
@@ -46,6 +47,7 @@ const VmfConfig *vmf_daemon_get_config(VmfDaemon *daemon);
 VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
 VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
 VmfRefusals *vmf_daemon_get_refusals(VmfDaemon *daemon);
+VmfAgreementBook *vmf_daemon_get_agreements(VmfDaemon *daemon);
 VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
 VmfInspector *vmf_daemon_get_inspector(VmfDaemon *daemon);
 VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);

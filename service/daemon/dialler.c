@@ -123,12 +123,8 @@ vmf_dialler_add(VmfDialler *self, guint channel, const char *kind)
     VmfWanted *wanted;
 
     if (!vmf_dialler_find_path(self, kind)) {
-        vmf_warn(self->id, "channel %u: refused, this host takes none of kind '%s'", channel, kind);
-        vmf_pump_refuse_channel(self->pump, channel,
-                                g_str_equal(kind, "libvirt")
-                                    ? "the destination's configuration lets this host not reach "
-                                      "its libvirtd (MayUseLibvirt in its peers.d)"
-                                    : "the destination takes no channel of that kind");
+        vmf_warn(self->id, "channel %u: refused, kind '%s' was not agreed on", channel, kind);
+        vmf_pump_refuse_channel(self->pump, channel, "channels of that kind were not agreed on");
         return;
     }
     wanted = g_new0(VmfWanted, 1);
@@ -143,7 +139,7 @@ vmf_dialler_add(VmfDialler *self, guint channel, const char *kind)
 
 VmfDialler *
 vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
-                const char *libvirt_socket)
+                const char *libvirt_socket, const VmfAgreement *agreement)
 {
     VmfDialler *self = g_new0(VmfDialler, 1);
 
@@ -151,8 +147,10 @@ vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
     self->id = g_strdup(id);
     self->uid = uid;
     self->paths[0] = g_strdup(path);
-    self->paths[1] = vmf_socket_path_for_nbd(path);
-    self->paths[2] = g_strdup(libvirt_socket);
+    if (vmf_agreement_has(agreement, VMF_FEATURE_NBD))
+        self->paths[1] = vmf_socket_path_for_nbd(path);
+    if (vmf_agreement_has(agreement, VMF_FEATURE_LIBVIRT_CHANNEL))
+        self->paths[2] = g_strdup(libvirt_socket);
     self->cancel = g_cancellable_new();
     g_queue_init(&self->wanted);
     return self;

@@ -7,16 +7,17 @@
 #pragma once
 
 #include "daemon/pump-process.h"
+#include "link/agreement.h"
 
 typedef struct VmfDialler VmfDialler;
 
 /*
  * `id`: of the migration, for the log. `path`: QEMU's socket, see socket-path.h, in a folder that
  * belongs to `uid`, the user QEMU runs as: only what this user listens on is taken there.
- * `libvirt_socket`: this host's libvirtd, or NULL when the peer may not reach it.
+ * `libvirt_socket`: this host's libvirtd. `agreement`: says which kinds of channels there may be.
  */
 VmfDialler *vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
-                            const char *libvirt_socket);
+                            const char *libvirt_socket, const VmfAgreement *agreement);
 void vmf_dialler_free(VmfDialler *dialler);
 
 /* The pump wants a connection for `channel`. */

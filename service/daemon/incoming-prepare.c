@@ -32,6 +32,7 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
 {
     VmfIncoming *self = data;
     const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    const char *host = vmf_agreement_get_destination(self->agreement);
     g_autoptr(virConnect) connection = NULL;
     GError *error = NULL;
     VmfPump *pump = NULL;
@@ -43,12 +44,12 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
          vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
                                 &error)) &&
         vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
-        vmf_incoming_check_host(config, self->host, &error) &&
-        vmf_socket_folder_make(config->run_directory, self->host, self->uid, gid, &error)) {
+        vmf_incoming_check_host(config, host, &error) &&
+        vmf_socket_folder_make(config->run_directory, host, self->uid, gid, &error)) {
         if (!self->external) /* libvirt's QEMU listens there already */
             vmf_incoming_remove_sockets(self);
         pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
-                              self->encrypt, NULL, &error);
+                              self->agreement, NULL, &error);
     }
     if (pump)
         g_task_return_pointer(task, pump, g_object_unref);
@@ -110,9 +111,9 @@ vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
 
     self->pump = g_task_propagate_pointer(G_TASK(result), &error);
     if (self->pump) {
-        self->dialler = vmf_dialler_new(
-            self->pump, vmf_incoming_id(self), self->path, self->uid,
-            self->libvirt ? vmf_daemon_get_config(self->daemon)->libvirt_socket : NULL);
+        self->dialler =
+            vmf_dialler_new(self->pump, vmf_incoming_id(self), self->path, self->uid,
+                            vmf_daemon_get_config(self->daemon)->libvirt_socket, self->agreement);
         vmf_incoming_listen_to_pump(self);
     }
     if (self->pump && vmf_pump_has_ended(self->pump)) /* before its signal was connected */
@@ -143,7 +144,7 @@ vmf_incoming_new_migration(const VmfIncomingRequest *request)
         .peer = vmf_peer_get_config(request->peer)->name,
         .origin = request->origin,
         .outgoing = FALSE,
-        .encrypted = !request->unencrypted,
+        .encrypted = vmf_agreement_has(request->agreement, VMF_FEATURE_TLS),
     };
 
     return vmf_migration_new(&init);
@@ -159,11 +160,9 @@ vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRe
     self->migration = g_object_ref(migration);
     self->peer = g_object_ref(request->peer);
     self->link = g_object_ref(request->link);
-    self->host = g_strdup(request->host);
+    self->agreement = vmf_agreement_ref(request->agreement);
     self->dname = g_strdup(request->dname);
-    self->libvirt = request->libvirt;
     self->external = request->origin != NULL;
-    self->encrypt = !request->unencrypted;
     memcpy(self->secret, ticket->secret, sizeof self->secret);
     memcpy(self->ticket, ticket->id, sizeof self->ticket);
     return self;
@@ -175,7 +174,8 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
 {
     g_autoptr(VmfMigration) migration = vmf_incoming_new_migration(request);
     g_autofree char *path =
-        vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory, request->host, request->name);
+        vmf_socket_path(vmf_daemon_get_config(daemon)->run_directory,
+                        vmf_agreement_get_destination(request->agreement), request->name);
     const VmfTicket *ticket = NULL;
     g_autoptr(GError) error = NULL;
     g_autoptr(GTask) task = NULL;

@@ -11,13 +11,11 @@ struct VmfIncoming {
     VmfMigration *migration;
     VmfPeer *peer;
     GDBusConnection *link;
-    char *host;
+    VmfAgreement *agreement;
     char *dname;
     char *path;        /* QEMU's socket */
     guint uid;         /* QEMU's user */
-    gboolean libvirt;  /* the peer may reach ours through the pump, and wants to */
     gboolean external; /* libvirt was asked by somebody else, and has prepared the guest here */
-    gboolean encrypt;
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     uint8_t ticket[VMF_TICKET_ID_SIZE];
 

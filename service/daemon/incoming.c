@@ -54,7 +54,7 @@ vmf_incoming_free(VmfIncoming *self)
     g_object_unref(self->migration);
     g_object_unref(self->peer);
     g_object_unref(self->link);
-    g_free(self->host);
+    vmf_agreement_unref(self->agreement);
     g_free(self->dname);
     g_free(self->path);
     explicit_bzero(self->secret, sizeof self->secret);

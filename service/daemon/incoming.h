@@ -14,6 +14,7 @@
 
 #include "daemon/daemon.h"
 #include "link-bus.h"
+#include "link/agreement.h"
 
 /* What the source said; checked. Borrowed for the call. */
 typedef struct {
@@ -21,10 +22,8 @@ typedef struct {
     const char *name;
     const char *dname; /* the guest's name here */
     const char *uuid;
-    const char *host; /* this host, as the source knows it */
-    gboolean unencrypted;
     const char *origin; /* as Migration.Origin, static; NULL: the source's vmferryd leads */
-    gboolean libvirt;   /* libvirtd is to be reached through the pump */
+    VmfAgreement *agreement;
     VmfPeer *peer;
     GDBusConnection *link;
 } VmfIncomingRequest;

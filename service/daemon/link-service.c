@@ -4,9 +4,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/incoming.h"
+#include "daemon/negotiation.h"
 #include "daemon/peer.h"
 #include "link-bus.h"
-#include "vmferry-config.h"
+#include "link/control.h"
 
 /* libvirt itself takes names of guests of this length. */
 #define VMF_GUEST_NAME_MAX 255
@@ -68,20 +69,17 @@ static gboolean
 vmf_link_on_hello(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, GVariant *offer,
                   VmfLinkService *service)
 {
-    g_autofree char *clean = NULL;
-    const char *version = "";
+    g_autoptr(GError) error = NULL;
     GVariantDict answer;
 
     if (!service->peer)
         return vmf_link_refuse_stranger(service, invocation);
-    g_variant_lookup(offer, "version", "&s", &version);
-    if (strlen(version) > 64)
-        return vmf_link_service_refuse(invocation, VMF_ERROR_PROTOCOL, "version is too long");
-    clean = vmf_text_clean(version);
-    vmf_peer_set_version(service->peer, clean);
+    if (!vmf_peer_note_hello(service->peer, service->link, offer, &error)) {
+        g_dbus_method_invocation_return_gerror(invocation, error);
+        return TRUE;
+    }
     service->greeted = TRUE;
-    g_variant_dict_init(&answer, NULL);
-    g_variant_dict_insert(&answer, "version", "s", VMF_VERSION);
+    vmf_peer_fill_hello(service->peer, &answer);
     vmf_bus_link_complete_hello(skeleton, invocation, g_variant_dict_end(&answer));
     return TRUE;
 }
@@ -126,9 +124,6 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
 
     g_variant_lookup(guest, "name", "&s", &request->name);
     g_variant_lookup(guest, "uuid", "&s", &request->uuid);
-    g_variant_lookup(guest, "host", "&s", &request->host);
-    g_variant_lookup(guest, "unencrypted", "b", &request->unencrypted);
-    g_variant_lookup(guest, "libvirt", "b", &request->libvirt);
     if (!g_variant_lookup(guest, "dname", "&s", &request->dname))
         request->dname = request->name;
     if (!vmf_migration_id_is_valid(request->id))
@@ -139,8 +134,6 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
         problem = "the guest's name at the destination is not valid";
     else if (!vmf_guest_uuid_is_valid(request->uuid))
         problem = "the guest's UUID is missing or not valid";
-    else if (!request->host || !vmf_peer_name_is_valid(request->host))
-        problem = "the name of the destination is missing or not valid";
     else if (!vmf_link_read_origin(guest, request))
         problem = "migrations of that origin are not known";
     if (problem)
@@ -149,10 +142,44 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
 }
 
 static gboolean
+vmf_link_on_agree(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
+                  GVariant *offer, VmfLinkService *service)
+{
+    const VmfTalkRequest request = {.migration = id, .offer = offer, .peer = service->peer};
+    g_autoptr(GError) error = NULL;
+    GVariant *answer;
+
+    if (!vmf_link_service_check_greeted(service, invocation))
+        return TRUE;
+    answer = vmf_negotiation_answer(service->daemon, &request, &error);
+    if (answer)
+        vmf_bus_link_complete_agree(skeleton, invocation, answer);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    return TRUE;
+}
+
+/* What was agreed on for this migration, and is used up now. */
+static VmfAgreement *
+vmf_link_take_agreement(VmfLinkService *service, const char *id, GVariant *guest, GError **error)
+{
+    g_autoptr(GVariant) value =
+        g_variant_lookup_value(guest, "agreement", G_VARIANT_TYPE_BYTESTRING);
+    gsize size = 0;
+    const guint8 *digest = value ? g_variant_get_fixed_array(value, &size, 1) : NULL;
+
+    return vmf_agreement_book_take(vmf_daemon_get_agreements(service->daemon), id,
+                                   vmf_peer_get_config(service->peer)->name, digest, size,
+                                   g_get_monotonic_time(), error);
+}
+
+static gboolean
 vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
                     GVariant *guest, VmfLinkService *service)
 {
     VmfIncomingRequest request = {.id = id, .peer = service->peer, .link = service->link};
+    g_autoptr(VmfAgreement) agreement = NULL;
+    g_autoptr(GError) error = NULL;
 
     if (!vmf_link_service_check_greeted(service, invocation) ||
         !vmf_link_read_guest(guest, &request, invocation))
@@ -161,14 +188,13 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
         return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
                                        "the destination's configuration lets this host send no "
                                        "guests (MaySend in its peers.d)");
-    if (request.unencrypted && !vmf_daemon_get_config(service->daemon)->allow_unencrypted)
-        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
-                                       "the destination's configuration allows no unencrypted "
-                                       "data links (AllowUnencrypted in its vmferryd.conf)");
-    if (request.libvirt && !vmf_peer_get_config(service->peer)->may_use_libvirt)
-        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
-                                       "the destination's configuration lets this host not reach "
-                                       "its libvirtd (MayUseLibvirt in its peers.d)");
+    agreement = vmf_link_take_agreement(service, id, guest, &error);
+    if (!agreement || !vmf_control_check_certificate(
+                          service->link, vmf_peer_get_config(service->peer)->name, &error)) {
+        g_dbus_method_invocation_return_gerror(invocation, error);
+        return TRUE;
+    }
+    request.agreement = agreement;
     vmf_incoming_prepare(service->daemon, &request, skeleton, invocation);
     return TRUE;
 }
@@ -258,6 +284,7 @@ vmf_link_service_attach(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link,
     service->skeleton = vmf_bus_link_skeleton_new();
     service->greeted = dialled;
     g_signal_connect(service->skeleton, "handle-hello", G_CALLBACK(vmf_link_on_hello), service);
+    g_signal_connect(service->skeleton, "handle-agree", G_CALLBACK(vmf_link_on_agree), service);
     g_signal_connect(service->skeleton, "handle-prepare", G_CALLBACK(vmf_link_on_prepare), service);
     g_signal_connect(service->skeleton, "handle-add-link", G_CALLBACK(vmf_link_on_add_link),
                      service);

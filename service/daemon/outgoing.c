@@ -6,9 +6,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/doorway.h"
+#include "daemon/host-offer.h"
 #include "daemon/job-watch.h"
 #include "daemon/link-answer.h"
 #include "daemon/link-service.h"
+#include "daemon/negotiation.h"
 #include "daemon/pilot.h"
 #include "daemon/preempt.h"
 #include "daemon/pump-process.h"
@@ -32,6 +34,7 @@ typedef struct {
     /* the worker's, set once and in order */
     GDBusConnection *link;
     GSocketAddress *remote;
+    VmfAgreement *agreement;
     gboolean prepared;
     char *path;
     uint8_t ticket[VMF_TICKET_ID_SIZE];
@@ -58,6 +61,7 @@ vmf_outgoing_free(gpointer data)
     g_clear_object(&self->link);
     g_clear_object(&self->remote);
     g_clear_object(&self->pump);
+    g_clear_pointer(&self->agreement, vmf_agreement_unref);
     g_clear_error(&self->pump_error);
     g_object_unref(self->cancellable);
     g_object_unref(self->migration);
@@ -183,29 +187,58 @@ vmf_outgoing_carries_libvirt(VmfOutgoing *self)
            g_str_equal(vmf_peer_get_config(self->peer)->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP);
 }
 
+/* A link that is kept may be dead without our knowing: then another is dialled, once. */
 static gboolean
-vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
+vmf_outgoing_talk(VmfOutgoing *self, const VmfOffer *offer, GError **error)
+{
+    for (int attempt = 0; attempt < 2 && !self->agreement; attempt++) {
+        g_clear_error(error);
+        g_clear_object(&self->link);
+        g_clear_object(&self->remote);
+        self->link = vmf_peer_get_link(self->peer, self->cancellable, &self->remote, error);
+        if (!self->link)
+            return FALSE;
+        self->agreement =
+            vmf_negotiation_ask(self->daemon, self->peer, self->link, vmf_outgoing_id(self), offer,
+                                self->cancellable, error);
+        if (!self->agreement && !g_dbus_connection_is_closed(self->link))
+            return FALSE;
+    }
+    return self->agreement != NULL;
+}
+
+static gboolean
+vmf_outgoing_agree(VmfOutgoing *self, GError **error)
 {
     const VmfPeerConfig *peer = vmf_peer_get_config(self->peer);
-    g_autoptr(GVariant) answer = NULL;
-    GVariantDict guest;
+    g_autoptr(VmfOffer) offer = vmf_host_offer_new_outgoing(
+        vmf_daemon_get_config(self->daemon), peer, self->follow ? NULL : self->options);
+    gint64 begin = g_get_monotonic_time();
 
     if (!self->path) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
                     "RunDirectory and the name %s leave no room for a socket path", peer->name);
         return FALSE;
     }
-    self->link = vmf_peer_get_link(self->peer, self->cancellable, &self->remote, error);
-    if (!self->link)
+    if (!vmf_outgoing_talk(self, offer, error))
         return FALSE;
+    vmf_info(vmf_outgoing_id(self), "agreed with %s within %.1f ms", peer->name,
+             (double)(g_get_monotonic_time() - begin) / 1000);
+    return vmf_control_check_certificate(self->link, peer->name, error);
+}
+
+static gboolean
+vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
+{
+    g_autoptr(GVariant) answer = NULL;
+    GVariantDict guest;
+
     g_variant_dict_init(&guest, NULL);
     g_variant_dict_insert(&guest, "name", "s", vmf_migration_get_domain(self->migration));
     g_variant_dict_insert(&guest, "uuid", "s", vmf_migration_get_uuid(self->migration));
-    g_variant_dict_insert(&guest, "host", "s", peer->name);
-    g_variant_dict_insert(&guest, "libvirt", "b", vmf_outgoing_carries_libvirt(self));
+    g_variant_dict_insert_value(&guest, "agreement", vmf_negotiation_digest(self->agreement));
     if (self->options->dname)
         g_variant_dict_insert(&guest, "dname", "s", self->options->dname);
-    g_variant_dict_insert(&guest, "unencrypted", "b", self->options->unencrypted);
     if (self->follow)
         vmf_follow_describe(self->follow, &guest);
     self->prepared = TRUE; /* or may be, if no answer comes */
@@ -227,7 +260,7 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     const VmfConfig *config = vmf_daemon_get_config(self->daemon);
     g_autoptr(GSocket) data = NULL;
     VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
-                                   !self->options->unencrypted, self->cancellable, error);
+                                   self->agreement, self->cancellable, error);
 
     if (!pump)
         return FALSE;
@@ -429,8 +462,8 @@ vmf_outgoing_thread(gpointer data)
     VmfOutgoing *self = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error) &&
-        vmf_outgoing_open_doorways(self, &error))
+    if (vmf_outgoing_agree(self, &error) && vmf_outgoing_prepare_peer(self, &error) &&
+        vmf_outgoing_start_pump(self, &error) && vmf_outgoing_open_doorways(self, &error))
         vmf_outgoing_migrate(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_clear_error(&error);

@@ -3,6 +3,7 @@
  * The source's part in a migration: one worker thread that goes through its steps in order.
  *
  *   control link   found or dialled
+ *   Link.Agree     what both sides can do and want (negotiation.h)
  *   Link.Prepare   the destination is ready and gives path, ticket and secret
  *   pump           started here; a data connection dialled and handed to it
  *   sockets        RUN/PEER/GUEST.sock and those beside it, where libvirt and QEMU will connect

@@ -3,13 +3,16 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/host-offer.h"
 #include "daemon/link-service.h"
 #include "link-bus.h"
+#include "link/agreement.h"
 #include "link/control.h"
 #include "vmferry-bus.h"
 #include "vmferry-config.h"
 
 #define VMF_HELLO_TIMEOUT 10000 /* ms */
+#define VMF_VERSION_MAX 64      /* bytes */
 
 /* One in each direction is what two daemons need; the rest is for what breaks unnoticed. */
 #define VMF_PEER_LINKS_MAX 8
@@ -41,12 +44,6 @@ GDBusObjectSkeleton *
 vmf_peer_get_object(VmfPeer *self)
 {
     return G_DBUS_OBJECT_SKELETON(self->object);
-}
-
-void
-vmf_peer_set_version(VmfPeer *self, const char *version)
-{
-    vmf_bus_peer_set_version(self->bus, version);
 }
 
 static void
@@ -103,18 +100,63 @@ vmf_peer_take_link(VmfPeer *self, GDBusConnection *link)
     vmf_peer_add_link(self, link, FALSE);
 }
 
+void
+vmf_peer_fill_hello(VmfPeer *self, GVariantDict *ret)
+{
+    g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(self->daemon));
+    g_autoptr(GVariant) features = vmf_offer_encode(offer);
+
+    g_variant_dict_init(ret, NULL);
+    g_variant_dict_insert(ret, "version", "s", VMF_VERSION);
+    g_variant_dict_insert_value(ret, "features", features);
+}
+
+/* What the two hosts could agree on if a guest went there now. */
+static gboolean
+vmf_peer_note_features(VmfPeer *self, GVariant *features, GError **error)
+{
+    const VmfAgreementTerms terms = {"", "this host", self->config->name, 0};
+    g_autoptr(VmfOffer) ours = vmf_host_offer_new(vmf_daemon_get_config(self->daemon));
+    g_autoptr(VmfOffer) theirs = vmf_offer_decode(features, error);
+    g_autoptr(VmfAgreement) agreement = NULL;
+    g_autoptr(GVariant) described = NULL;
+
+    if (theirs)
+        agreement = vmf_agreement_new(vmf_features(), &terms, ours, theirs, error);
+    if (!agreement)
+        return FALSE;
+    described = vmf_agreement_describe(agreement);
+    vmf_bus_peer_set_features(self->bus, described);
+    return TRUE;
+}
+
+gboolean
+vmf_peer_note_hello(VmfPeer *self, GDBusConnection *link, GVariant *hello, GError **error)
+{
+    g_autoptr(GVariant) features = g_variant_lookup_value(hello, "features", NULL);
+    g_autofree char *clean = NULL;
+    const char *version = "";
+
+    g_variant_lookup(hello, "version", "&s", &version);
+    if (strlen(version) > VMF_VERSION_MAX) {
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "version is too long");
+        return FALSE;
+    }
+    clean = vmf_text_clean(version);
+    vmf_bus_peer_set_version(self->bus, clean);
+    vmf_bus_peer_set_certificate_end(self->bus, (guint64)vmf_control_get_certificate_end(link));
+    return !features || vmf_peer_note_features(self, features, error);
+}
+
 static gboolean
 vmf_peer_hello(VmfPeer *self, GDBusConnection *link, GCancellable *cancellable, GError **error)
 {
     g_autoptr(GVariant) answer = NULL;
     g_autoptr(GVariant) body = NULL;
     g_autoptr(GError) problem = NULL;
-    g_autofree char *clean = NULL;
     GVariantDict offer;
-    const char *version = "";
 
-    g_variant_dict_init(&offer, NULL);
-    g_variant_dict_insert(&offer, "version", "s", VMF_VERSION);
+    vmf_peer_fill_hello(self, &offer);
     answer = g_dbus_connection_call_sync(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Hello",
                                          g_variant_new("(@a{sv})", g_variant_dict_end(&offer)),
                                          G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE,
@@ -125,10 +167,7 @@ vmf_peer_hello(VmfPeer *self, GDBusConnection *link, GCancellable *cancellable, 
         return FALSE;
     }
     body = g_variant_get_child_value(answer, 0);
-    g_variant_lookup(body, "version", "&s", &version);
-    clean = vmf_text_clean(version);
-    vmf_peer_set_version(self, clean);
-    return TRUE;
+    return vmf_peer_note_hello(self, link, body, error);
 }
 
 static GDBusConnection *
@@ -285,7 +324,8 @@ vmf_peer_new(VmfDaemon *daemon, VmfPeerConfig *config)
     self->daemon = daemon;
     self->config = config;
     g_object_set(self->bus, "name", config->name, "addresses", config->addresses, "libvirt-uri",
-                 config->libvirt_uri, "version", "", "error", g_variant_new("(ss)", "", ""), NULL);
+                 config->libvirt_uri, "version", "", "error", g_variant_new("(ss)", "", ""),
+                 "features", g_variant_new("a(susa{sv})", NULL), NULL);
     self->object = vmf_bus_object_skeleton_new(path);
     vmf_bus_object_skeleton_set_peer(self->object, self->bus);
     return self;

@@ -32,5 +32,11 @@ GDBusConnection *vmf_peer_get_link(VmfPeer *peer, GCancellable *cancellable,
 /* The peer dialled us; a link too many is dropped. */
 void vmf_peer_take_link(VmfPeer *peer, GDBusConnection *link);
 
-/* Its version, from Hello. Any thread. */
-void vmf_peer_set_version(VmfPeer *peer, const char *version);
+/* What this host says in Hello, asked or answering. Any thread. */
+void vmf_peer_fill_hello(VmfPeer *peer, GVariantDict *ret);
+
+/*
+ * What the peer said in its Hello on `link`, not checked: shown on the bus. Any thread.
+ * Errors: PROTOCOL, FEATURE_MISSING.
+ */
+gboolean vmf_peer_note_hello(VmfPeer *peer, GDBusConnection *link, GVariant *hello, GError **error);

@@ -12,6 +12,7 @@
 #include <gio/gio.h>
 
 #include "daemon/config.h"
+#include "link/agreement.h"
 #include "link/ticket.h"
 
 #define VMF_TYPE_PUMP (vmf_pump_get_type())
@@ -19,9 +20,10 @@ G_DECLARE_FINAL_TYPE(VmfPump, vmf_pump, VMF, PUMP, GObject)
 
 typedef enum { VMF_PUMP_SOURCE, VMF_PUMP_DESTINATION } VmfPumpSide;
 
-/* Blocks. Errors: PUMP_FAILED. */
+/* `agreement`: whether the link is encrypted, and what the pump is told of. Blocks.
+ * Errors: PUMP_FAILED. */
 VmfPump *vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
-                        const uint8_t secret[VMF_TICKET_SECRET_SIZE], gboolean encrypt,
+                        const uint8_t secret[VMF_TICKET_SECRET_SIZE], VmfAgreement *agreement,
                         GCancellable *cancellable, GError **error);
 
 /*

@@ -321,6 +321,33 @@ vmf_control_accept(const VmfIdentity *identity, GSocketConnection *connection,
     return bus;
 }
 
+gint64
+vmf_control_get_certificate_end(GDBusConnection *link)
+{
+    GIOStream *stream = g_dbus_connection_get_stream(link);
+    GTlsCertificate *certificate =
+        G_IS_TLS_CONNECTION(stream)
+            ? g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(stream))
+            : NULL;
+    g_autoptr(GDateTime) end =
+        certificate ? g_tls_certificate_get_not_valid_after(certificate) : NULL;
+
+    return end ? g_date_time_to_unix(end) * G_USEC_PER_SEC : 0;
+}
+
+gboolean
+vmf_control_check_certificate(GDBusConnection *link, const char *name, GError **error)
+{
+    gint64 end = vmf_control_get_certificate_end(link);
+
+    if (end == 0 || g_get_real_time() <= end)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED,
+                "the certificate of %s has expired since the control link was opened; renew it",
+                name);
+    return FALSE;
+}
+
 GSocket *
 vmf_data_dial(GSocketAddress *remote, const uint8_t ticket[VMF_TICKET_ID_SIZE],
               GCancellable *cancellable, GError **error)

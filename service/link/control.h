@@ -50,6 +50,15 @@ GDBusConnection *vmf_control_dial(const VmfIdentity *identity, const char *name,
 GDBusConnection *vmf_control_accept(const VmfIdentity *identity, GSocketConnection *connection,
                                     GCancellable *cancellable, GStrv *ret_names, GError **error);
 
+/*
+ * Whether the certificate that the other side of a control link showed is good at this time still;
+ * `name` is the peer's, for the message. Error: PEER_UNTRUSTED.
+ */
+gboolean vmf_control_check_certificate(GDBusConnection *link, const char *name, GError **error);
+
+/* When it ends, µs since the epoch; 0 if it says nothing of that. */
+gint64 vmf_control_get_certificate_end(GDBusConnection *link);
+
 /* One TCP connection for a data link to where the control link went; the preface is done. */
 GSocket *vmf_data_dial(GSocketAddress *remote, const uint8_t ticket[VMF_TICKET_ID_SIZE],
                        GCancellable *cancellable, GError **error);

@@ -75,12 +75,56 @@ read_bytes(GVariant *answer, const char *key, void *to, gsize expected)
     memcpy(to, data, size);
 }
 
+GVariant *
+vmf_impostor_agree(GDBusConnection *link, const char *id, const char *host, const VmfOffer *offer,
+                   GError **error)
+{
+    g_autoptr(GVariant) features = vmf_offer_encode(offer);
+    g_autoptr(GVariant) answer = NULL;
+    GVariantDict dict;
+
+    g_variant_dict_init(&dict, NULL);
+    g_variant_dict_insert(&dict, "host", "s", host);
+    g_variant_dict_insert_value(&dict, "features", features);
+    answer = g_dbus_connection_call_sync(link, NULL, LINK_OBJECT, "org.vmferry1.Link", "Agree",
+                                         g_variant_new("(s@a{sv})", id, g_variant_dict_end(&dict)),
+                                         G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE,
+                                         VMF_PATIENCE * 1000, NULL, error);
+    return answer ? g_variant_get_child_value(answer, 0) : NULL;
+}
+
+char *
+vmf_impostor_digest(GVariant *answer)
+{
+    g_autoptr(GVariant) digest =
+        g_variant_lookup_value(answer, "digest", G_VARIANT_TYPE_BYTESTRING);
+    g_autofree char *text = NULL;
+
+    assert_non_null(digest);
+    text = g_variant_print(digest, TRUE);
+    return g_strdup_printf("'agreement': <%s>", text);
+}
+
+char *
+vmf_impostor_agreed(GDBusConnection *link, const char *id, const char *host)
+{
+    g_autoptr(VmfOffer) offer = vmf_offer_new(vmf_features());
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer = vmf_impostor_agree(link, id, host, offer, &error);
+    g_autofree char *digest = NULL;
+
+    if (!answer)
+        fail_msg("Agree: %s", error->message);
+    digest = vmf_impostor_digest(answer);
+    return g_strdup_printf("('%s', {" VMF_IMPOSTOR_GUEST ", %s})", id, digest);
+}
+
 void
 vmf_impostor_prepare(GDBusConnection *link, VmfPrepared *ret)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) answer = vmf_impostor_call(
-        link, "Prepare", "('" VMF_IMPOSTOR_ID "', {" VMF_IMPOSTOR_GUEST "})", &error);
+    g_autofree char *arguments = vmf_impostor_agreed(link, VMF_IMPOSTOR_ID, "hostb");
+    g_autoptr(GVariant) answer = vmf_impostor_call(link, "Prepare", arguments, &error);
     g_autoptr(GVariant) body = NULL;
 
     if (!answer)

@@ -9,11 +9,12 @@
 
 #include "fixture.h"
 
+#include "link/agreement.h"
 #include "link/ticket.h"
 
 #define VMF_IMPOSTOR_ID "01234567"
 #define VMF_IMPOSTOR_UUID "55555555-5555-4555-8555-555555555555"
-#define VMF_IMPOSTOR_GUEST "'name': <'web'>, 'uuid': <'" VMF_IMPOSTOR_UUID "'>, 'host': <'hostb'>"
+#define VMF_IMPOSTOR_GUEST "'name': <'web'>, 'uuid': <'" VMF_IMPOSTOR_UUID "'>"
 
 /* A control link from `host`, of which only the certificates are used, to `to`, which is "hostb".
  * Close and unreference it. */
@@ -35,7 +36,19 @@ typedef struct {
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
 } VmfPrepared;
 
-/* Prepare for VMF_IMPOSTOR_GUEST, as migration VMF_IMPOSTOR_ID. */
+/*
+ * Agree about a migration to `host`, with this offer: the answer, or NULL. The second takes an
+ * offer of everything, and gives the arguments of a Prepare of VMF_IMPOSTOR_GUEST that refers to
+ * it.
+ */
+GVariant *vmf_impostor_agree(GDBusConnection *link, const char *id, const char *host,
+                             const VmfOffer *offer, GError **error);
+char *vmf_impostor_agreed(GDBusConnection *link, const char *id, const char *host);
+
+/* What an answer to Agree says of its digest, as text for Prepare: "'agreement': <...>". */
+char *vmf_impostor_digest(GVariant *answer);
+
+/* Agree and Prepare for VMF_IMPOSTOR_GUEST, as migration VMF_IMPOSTOR_ID. */
 void vmf_impostor_prepare(GDBusConnection *link, VmfPrepared *ret);
 
 /* A data connection that shows this ticket; NULL and the error if it is refused. */

@@ -146,7 +146,7 @@ test_libvirt_through_the_pump_takes_leave(void **state)
     vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "LibvirtUri=pump");
     start_both(fixture);
     out = vmf_host_migrate(fixture->a, "running", "hostb");
-    assert_failed(out, "PeerRefused", "MayUseLibvirt");
+    assert_failed(out, "FeatureMissing", "MayUseLibvirt");
     assert_null(vmf_host_find_migration(fixture->b));
 }
 

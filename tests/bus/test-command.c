@@ -207,7 +207,7 @@ test_peers_as_json(void **state)
 
     assert_int_equal(json_array_get_length(peers), 2);
     peer = json_array_get_object_element(peers, 0);
-    assert_int_equal(json_object_get_size(peer), 6);
+    assert_int_equal(json_object_get_size(peer), 8);
     assert_string_equal(json_object_get_string_member(peer, "Name"), "away");
     assert_string_equal(json_object_get_string_member(peer, "LibvirtUri"), "test:///default");
     assert_string_equal(json_object_get_string_member(peer, "Version"), "");

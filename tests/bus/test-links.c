@@ -310,7 +310,7 @@ test_unencrypted_takes_both_hosts(void **state)
     migration = vmf_host_get_migration(fixture->a, path);
     assert_false(vmf_bus_migration_get_encrypted(migration));
     vmf_wait_property(migration, "state", "failed");
-    vmf_assert_error_property(vmf_bus_migration_get_error(migration), "PeerRefused",
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), "FeatureMissing",
                               "AllowUnencrypted");
 }
 

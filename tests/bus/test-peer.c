@@ -156,34 +156,29 @@ test_what_cannot_be_prepared(void **state)
     Fixture *fixture = *state;
     GDBusConnection *link = greet(fixture, fixture->a);
     g_autofree char *long_name = g_strnfill(256, 'x');
-    g_autofree char *too_long = g_strdup_printf(
-        "('" ID "', {'name': <'%s'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})", long_name);
+    g_autofree char *too_long =
+        g_strdup_printf("('" ID "', {'name': <'%s'>, 'uuid': <'" UUID "'>})", long_name);
+    g_autofree char *elsewhere = NULL;
     const char *const invalid[] = {
         "('', {" GUEST "})",
         "('../../etc', {" GUEST "})",
         "('0123456G', {" GUEST "})",
         "('" ID "', @a{sv} {})",
-        "('" ID "', {'name': <''>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
-        "('" ID "', {'name': <'a/b'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
-        "('" ID "', {'name': <'a\\nb'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
-        "('" ID "', {'name': <'a\\u001bb'>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
-        "('" ID "', {'name': <1>, 'uuid': <'" UUID "'>, 'host': <'hostb'>})",
-        "('" ID "', {'name': <'web'>, 'uuid': <'1234'>, 'host': <'hostb'>})",
+        "('" ID "', {'name': <''>, 'uuid': <'" UUID "'>})",
+        "('" ID "', {'name': <'a/b'>, 'uuid': <'" UUID "'>})",
+        "('" ID "', {'name': <'a\\nb'>, 'uuid': <'" UUID "'>})",
+        "('" ID "', {'name': <'a\\u001bb'>, 'uuid': <'" UUID "'>})",
+        "('" ID "', {'name': <1>, 'uuid': <'" UUID "'>})",
+        "('" ID "', {'name': <'web'>, 'uuid': <'1234'>})",
         "('" ID "', {'name': <'web'>, 'uuid': <'AAAAAAAA-5555-4555-8555-555555555555'>,"
         " 'host': <'hostb'>})",
-        "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>})",
-        "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'../..'>})",
-        "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'pumps'>})",
         too_long,
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(invalid); i++)
         vmf_impostor_assert_refused(link, "Prepare", invalid[i], "InvalidArgument");
-    vmf_impostor_assert_refused(
-        link, "Prepare", "('" ID "', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})",
-        "PeerNameMismatch");
-    vmf_impostor_assert_refused(link, "Prepare", "('00000000', {'unencrypted': <true>, " GUEST "})",
-                                "PeerRefused");
+    elsewhere = vmf_impostor_agreed(link, ID, "hostd");
+    vmf_impostor_assert_refused(link, "Prepare", elsewhere, "PeerNameMismatch");
     vmf_host_assert_clean(fixture->b);
 }
 
@@ -193,6 +188,9 @@ test_a_prepared_migration(void **state)
     Fixture *fixture = *state;
     GDBusConnection *link = greet(fixture, fixture->a);
     g_autoptr(VmfBusMigration) migration = NULL;
+    g_autofree char *same_id = NULL;
+    g_autofree char *same_guest = NULL;
+    g_autofree char *late = NULL;
     VmfPrepared prepared = {0};
 
     vmf_impostor_prepare(link, &prepared);
@@ -201,8 +199,10 @@ test_a_prepared_migration(void **state)
     assert_string_equal(vmf_bus_migration_get_id(migration), ID);
     assert_string_equal(vmf_bus_migration_get_state(migration), "preparing");
     /* the same id, or the same guest */
-    vmf_impostor_assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
-    vmf_impostor_assert_refused(link, "Prepare", "('76543210', {" GUEST "})", "AlreadyMigrating");
+    same_id = vmf_impostor_agreed(link, ID, "hostb");
+    vmf_impostor_assert_refused(link, "Prepare", same_id, "AlreadyMigrating");
+    same_guest = vmf_impostor_agreed(link, "76543210", "hostb");
+    vmf_impostor_assert_refused(link, "Prepare", same_guest, "AlreadyMigrating");
 
     vmf_impostor_assert_answered(link, "Finish",
                                  "('" ID "', 'org.vmferry1.Error.LibvirtFailed', 'no\\nluck')");
@@ -210,7 +210,8 @@ test_a_prepared_migration(void **state)
     vmf_assert_error_property(vmf_bus_migration_get_error(migration), "LibvirtFailed", "no luck");
     vmf_impostor_assert_refused(link, "Finish", "('" ID "', '', '')", "NoSuchMigration");
     /* it can still be seen, so its id is not free */
-    vmf_impostor_assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "AlreadyMigrating");
+    late = vmf_impostor_agreed(link, ID, "hostb");
+    vmf_impostor_assert_refused(link, "Prepare", late, "AlreadyMigrating");
     vmf_host_assert_clean(fixture->b);
     g_free(prepared.path);
 }
@@ -251,8 +252,8 @@ test_finished_migrations_are_bounded(void **state)
     GDBusConnection *link = greet(fixture, fixture->a);
 
     for (int i = 0; i < 300; i++) {
-        g_autofree char *arguments = g_strdup_printf(
-            "('%08x', {'name': <'web'>, 'uuid': <'" UUID "'>, 'host': <'hostd'>})", i);
+        g_autofree char *id = g_strdup_printf("%08x", i);
+        g_autofree char *arguments = vmf_impostor_agreed(link, id, "hostd");
 
         vmf_impostor_assert_refused(link, "Prepare", arguments, "PeerNameMismatch");
     }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/host-offer.h"
+
+VmfOffer *
+vmf_host_offer_new(const VmfConfig *config)
+{
+    VmfOffer *offer = vmf_offer_new(vmf_features());
+
+    vmf_offer_require(offer, VMF_FEATURE_FRAMES, "nothing is carried without");
+    if (!config->allow_unencrypted)
+        vmf_offer_require(offer, VMF_FEATURE_TLS,
+                          "its configuration allows no unencrypted data links: AllowUnencrypted in "
+                          "vmferryd.conf");
+    return offer;
+}
+
+/* What a migration asks for it must get, and it gets no more than it asks for. */
+static void
+vmf_offer_follow(VmfOffer *offer, const char *feature, gboolean wanted, const char *option)
+{
+    g_autofree char *why = g_strdup_printf(
+        wanted ? "the migration asks for it: %s" : "the migration does not ask for it: %s", option);
+
+    if (wanted)
+        vmf_offer_require(offer, feature, why);
+    else
+        vmf_offer_refuse(offer, feature, why);
+}
+
+VmfOffer *
+vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
+                            const VmfOptions *options)
+{
+    VmfOffer *offer = vmf_host_offer_new(config);
+
+    if (options && options->unencrypted)
+        vmf_offer_refuse(offer, VMF_FEATURE_TLS, "the migration asks for none: unencrypted");
+    else
+        vmf_offer_require(offer, VMF_FEATURE_TLS, "the migration does not ask to go unencrypted");
+    if (!options) {
+        vmf_offer_refuse(offer, VMF_FEATURE_LIBVIRT_CHANNEL, "libvirt was asked by somebody else");
+        return offer;
+    }
+    vmf_offer_follow(offer, VMF_FEATURE_LIBVIRT_CHANNEL,
+                     g_str_equal(peer->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP),
+                     "LibvirtUri in its peers.d");
+    vmf_offer_follow(offer, VMF_FEATURE_NBD, options->copy_storage != NULL, "copy-storage");
+    vmf_offer_follow(offer, VMF_FEATURE_POSTCOPY, options->postcopy, "postcopy");
+    if (options->parallel > 0) {
+        vmf_offer_require(offer, VMF_FEATURE_CHANNELS, "the migration asks for it: parallel");
+        vmf_offer_set_number(offer, VMF_FEATURE_CHANNELS, "connections", options->parallel);
+    }
+    return offer;
+}
+
+VmfOffer *
+vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer)
+{
+    VmfOffer *offer = vmf_host_offer_new(config);
+
+    if (!peer->may_use_libvirt)
+        vmf_offer_refuse(offer, VMF_FEATURE_LIBVIRT_CHANNEL,
+                         "its configuration lets that host not reach its libvirtd: MayUseLibvirt "
+                         "in its peers.d");
+    return offer;
+}

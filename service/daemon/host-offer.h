@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What this host offers to a peer: the table of features (link/features.h), less what its
+ * configuration, the peer's file or the migration's options rule out, and insisting on what they
+ * ask for.
+ *
+ * Pure functions of what they are given; any thread. The offers are the caller's.
+ */
+#pragma once
+
+#include "daemon/config.h"
+#include "daemon/options.h"
+#include "link/offer.h"
+
+/* To everybody: what the two hosts could agree on, whatever the migration. */
+VmfOffer *vmf_host_offer_new(const VmfConfig *config);
+
+/* For one migration from here. `options` NULL: somebody else asked libvirt, so anything may come.
+ */
+VmfOffer *vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
+                                      const VmfOptions *options);
+
+/* For one migration that the peer sends. */
+VmfOffer *vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer);
