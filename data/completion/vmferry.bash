@@ -8,7 +8,7 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy bandwidth inspect check peers socket policy hook' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check peers features socket policy hook' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -76,6 +76,14 @@ _vmferry() {
         return
         ;;
     hook,*) words='install remove status --folder --program --reload --json --help' ;;
+        esac
+        ;;
+    features,*)
+        case $cur,$arguments in
+        -*) words='--json --help' ;;
+        *,0) words=$(vmferry peers --names 2>/dev/null) ;;
+        esac
+        ;;
     peers,*) words='--json --names --connect --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -148,6 +148,8 @@ vmf_ctl_get_properties(GDBusProxy *proxy)
             g_variant_dict_insert(
                 &dict, "Error", "@a{sv}",
                 g_variant_new_parsed("{'Name': <%s>, 'Message': <%s>}", error, message));
+        } else if (value && g_variant_is_of_type(value, G_VARIANT_TYPE("a(susa{sv})"))) {
+            g_variant_dict_insert_value(&dict, *name, vmf_ctl_features_to_dict(value));
         } else if (value) {
             g_variant_dict_insert_value(&dict, *name, value);
         }

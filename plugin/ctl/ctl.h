@@ -31,6 +31,7 @@ int vmf_ctl_postcopy(int argc, char **argv);
 int vmf_ctl_bandwidth(int argc, char **argv);
 int vmf_ctl_peers(int argc, char **argv);
 int vmf_ctl_hook(int argc, char **argv);
+int vmf_ctl_features(int argc, char **argv);
 int vmf_ctl_socket(int argc, char **argv);
 
 /*
@@ -49,6 +50,9 @@ int vmf_ctl_fail(GError *error);
 
 /* Bytes for people: "12.3 MiB". */
 char *vmf_ctl_format_bytes(guint64 bytes);
+
+/* A peer's Features as a dictionary by name, for JSON; floating. */
+GVariant *vmf_ctl_features_to_dict(GVariant *features);
 
 /* Seconds for people: "0:07", "1:02:03". */
 char *vmf_ctl_format_seconds(double seconds);

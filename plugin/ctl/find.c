@@ -25,3 +25,20 @@ vmf_ctl_find_migration(const char *id, int *ret_status)
         fprintf(stderr, "vmferry: no migration has the id '%s'; see vmferry status\n", id);
     return found;
 }
+
+VmfBusPeer *
+vmf_ctl_find_peer(GDBusObjectManager *objects, const char *name)
+{
+    GList *all = g_dbus_object_manager_get_objects(objects);
+    VmfBusPeer *found = NULL;
+
+    for (GList *item = all; item && !found; item = item->next) {
+        found = vmf_bus_object_get_peer(VMF_BUS_OBJECT(item->data));
+        if (found && g_strcmp0(name, vmf_bus_peer_get_name(found)) != 0)
+            g_clear_object(&found);
+    }
+    g_list_free_full(all, g_object_unref);
+    if (!found)
+        fprintf(stderr, "vmferry: no peer is called '%s'; see vmferry peers\n", name);
+    return found;
+}

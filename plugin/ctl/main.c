@@ -28,6 +28,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"policy", vmf_ctl_policy, "check FILE...", "Check policy files"},
     {"hook", vmf_ctl_hook, "install|remove|status", "Let libvirt ask before a guest arrives"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
+    {"features", vmf_ctl_features, "HOST", "Show what this host and another agree on"},
 };
 
 static void

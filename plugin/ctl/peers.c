@@ -27,19 +27,50 @@ vmf_peers_collect(GDBusObjectManager *objects)
     return found;
 }
 
+/* "9 of 15": how many of those that one of the hosts knows are agreed. */
+static char *
+vmf_peers_count_features(VmfBusPeer *peer)
+{
+    GVariant *features = vmf_bus_peer_get_features(peer);
+    gsize n = features ? g_variant_n_children(features) : 0;
+    guint agreed = 0;
+
+    for (gsize i = 0; i < n; i++) {
+        guint version;
+
+        g_variant_get_child(features, i, "(&su&s@a{sv})", NULL, &version, NULL, NULL);
+        agreed += version > 0;
+    }
+    return n ? g_strdup_printf("%u of %u", agreed, (guint)n) : g_strdup("");
+}
+
+/* The day on which its certificate ends. */
+static char *
+vmf_peers_format_end(VmfBusPeer *peer)
+{
+    guint64 end = vmf_bus_peer_get_certificate_end(peer);
+    g_autoptr(GDateTime) time =
+        end ? g_date_time_new_from_unix_local((gint64)(end / G_USEC_PER_SEC)) : NULL;
+
+    return time ? g_date_time_format(time, "%F") : g_strdup("");
+}
+
 static void
 vmf_peers_print(GPtrArray *peers)
 {
-    printf("%-24s  %-9s  %-8s  %s\n", "NAME", "CONNECTED", "VERSION", "ADDRESSES");
+    printf("%-24s  %-9s  %-8s  %-8s  %-11s  %s\n", "NAME", "REACHABLE", "VERSION", "FEATURES",
+           "CERTIFICATE", "ADDRESSES");
     for (guint i = 0; i < peers->len; i++) {
         VmfBusPeer *peer = peers->pdata[i];
         g_autofree char *addresses = g_strjoinv(", ", (char **)vmf_bus_peer_get_addresses(peer));
+        g_autofree char *features = vmf_peers_count_features(peer);
+        g_autofree char *end = vmf_peers_format_end(peer);
         const char *message = "";
 
         g_variant_get_child(vmf_bus_peer_get_error(peer), 1, "&s", &message);
-        printf("%-24s  %-9s  %-8s  %s%s%s\n", vmf_bus_peer_get_name(peer),
+        printf("%-24s  %-9s  %-8s  %-8s  %-11s  %s%s%s\n", vmf_bus_peer_get_name(peer),
                vmf_bus_peer_get_connected(peer) ? "yes" : "no", vmf_bus_peer_get_version(peer),
-               addresses, *message ? "  " : "", message);
+               features, end, addresses, *message ? "  " : "", message);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/authority.h"
 #include "daemon/guest.h"
+#include "daemon/host-offer.h"
 #include "daemon/manager-inspect.h"
 #include "daemon/manager-ways.h"
 #include "daemon/outgoing.h"
@@ -333,7 +334,8 @@ vmf_manager_on_libvirt(VmfLibvirt *libvirt, gboolean connected, VmfBusManager *s
 GDBusInterfaceSkeleton *
 vmf_manager_new(VmfDaemon *daemon)
 {
-    static const char *const features[] = {"frames", "tls", NULL};
+    g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(daemon));
+    g_autoptr(GVariant) features = vmf_offer_encode(offer);
     VmfBusManager *skeleton = vmf_bus_manager_skeleton_new();
 
     vmf_bus_manager_set_version(skeleton, VMF_VERSION);

@@ -228,6 +228,9 @@ test_peers_that_do_not_connect(void **state)
 
     assert_complains(host, "peers --connect nobody", VMF_EXIT_FAILED, "'nobody'");
     assert_complains(host, "peers -c away", VMF_EXIT_FAILED, "cannot reach away");
+    assert_complains(host, "features away", VMF_EXIT_FAILED, "cannot reach away");
+    assert_complains(host, "features nobody", VMF_EXIT_FAILED, "'nobody'");
+    assert_complains(host, "features", VMF_EXIT_USAGE, "HOST");
     /* and the list says so too */
     assert_int_equal(run(host, "peers", &table, NULL), VMF_EXIT_OK);
     assert_non_null(strstr(table, "cannot reach away"));

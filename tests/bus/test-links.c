@@ -103,6 +103,33 @@ test_connect(void **state)
     vmf_assert_error_property(vmf_bus_peer_get_error(a_at_b), "", NULL);
 }
 
+/* What two hosts that may all agree on, and what one of them rules out. */
+static void
+test_features(void **state)
+{
+    Fixture *fixture = *state;
+    const char *const table[] = {vmf_program("VMFERRY"), "features", "hostb", NULL};
+    const char *const json[] = {vmf_program("VMFERRY"), "features", "--json", "hostb", NULL};
+    const char *const peers[] = {vmf_program("VMFERRY"), "peers", NULL};
+    g_autofree char *shown = NULL;
+    g_autofree char *parsed = NULL;
+    g_autofree char *list = NULL;
+
+    vmf_host_set(fixture->a, "Security", "AllowUnencrypted", "true");
+    start_both(fixture);
+    assert_int_equal(vmf_host_run(fixture->a, table, &shown, NULL), 0);
+    assert_non_null(strstr(shown, "\nchannels          1        connections 32\n"));
+    assert_non_null(strstr(shown, "\ntls               1        \n"));
+    assert_non_null(
+        strstr(shown, "\nresume            off      this host refuses it: not in this"));
+    assert_int_equal(vmf_host_run(fixture->a, json, &parsed, NULL), 0);
+    assert_non_null(strstr(parsed, "\"connections\" : 32"));
+    assert_int_equal(vmf_host_run(fixture->a, peers, &list, NULL), 0);
+    assert_non_null(strstr(list, " yes "));
+    assert_non_null(strstr(list, " of 15 "));
+    assert_non_null(strstr(list, "\nhostb "));
+}
+
 static void
 test_reconnect_after_a_restart(void **state)
 {
@@ -321,6 +348,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_connect),
+        CASE(test_features),
         CASE(test_reconnect_after_a_restart),
         CASE(test_the_first_address_that_answers),
         CASE(test_another_name),

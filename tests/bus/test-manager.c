@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "link/offer.h"
 #include "vmferry-config.h"
 
 typedef struct {
@@ -50,12 +51,15 @@ test_manager_properties(void **state)
 {
     Fixture *fixture = *state;
     VmfBusManager *manager = fixture->host->manager;
-    const char *const *features = vmf_bus_manager_get_features(manager);
+    g_autoptr(VmfOffer) offer = vmf_offer_decode(vmf_bus_manager_get_features(manager), NULL);
 
     assert_string_equal(vmf_bus_manager_get_version(manager), VMF_VERSION);
-    assert_int_equal(g_strv_length((GStrv)features), 2);
-    assert_string_equal(features[0], "frames");
-    assert_string_equal(features[1], "tls");
+    assert_non_null(offer);
+    assert_int_equal(vmf_offer_get_size(offer), vmf_features()->n);
+    assert_int_equal(vmf_offer_find(offer, "frames")->stand, VMF_STAND_REQUIRED);
+    assert_int_equal(vmf_offer_find(offer, "tls")->stand, VMF_STAND_REQUIRED);
+    assert_int_equal(vmf_offer_find(offer, "nbd")->stand, VMF_STAND_OFFERED);
+    assert_int_equal(vmf_offer_find(offer, "resume")->stand, VMF_STAND_OFF);
     vmf_wait_until(libvirt_is_connected, manager, "LibvirtConnected");
 }
 
