@@ -10,7 +10,6 @@ typedef struct {
     char *why;            /* that */
     const char *because;  /* of which feature that it needs, in the end; or NULL */
     GVariant *parameters; /* a{sv}, while it is on */
-    gboolean pump;
 } VmfAgreed;
 
 struct VmfAgreement {
@@ -29,5 +28,5 @@ VmfAgreement *vmf_agreement_alloc(const VmfAgreementTerms *terms);
 /* NULL when no side knows the feature. */
 VmfAgreed *vmf_agreement_lookup(const VmfAgreement *agreement, const char *feature);
 
-/* What is on; the caller's. */
-GVariant *vmf_agreement_encode(const VmfAgreement *agreement, gboolean pump_only);
+/* What is on, a(sua{sv}); the caller's. */
+GVariant *vmf_agreement_encode(const VmfAgreement *agreement);

@@ -174,7 +174,6 @@ vmf_talk_judge(VmfTalk *talk, const char *name, GError **error)
         agreed->why = g_strdup("this program does not know it");
         return TRUE;
     }
-    agreed->pump = feature->pump;
     agreed->version = MIN(source->newest, destination->newest);
     return vmf_agreed_combine_all(agreed, feature, source, destination, error);
 }
@@ -265,7 +264,7 @@ vmf_talk_seal(const VmfTalk *talk)
     VmfAgreement *agreement = talk->agreement;
     g_autoptr(GVariant) ours = vmf_offer_encode(talk->source);
     g_autoptr(GVariant) theirs = vmf_offer_encode(talk->destination);
-    g_autoptr(GVariant) agreed = vmf_agreement_encode(agreement, FALSE);
+    g_autoptr(GVariant) agreed = vmf_agreement_encode(agreement);
     g_autoptr(GVariant) all = g_variant_ref_sink(g_variant_new(
         "(sssx@a(suussasa{sv})@a(suussasa{sv})@a(sua{sv}))", agreement->migration,
         agreement->source, agreement->destination, agreement->time, ours, theirs, agreed));

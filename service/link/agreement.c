@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/error.h"
 #include "link/agreement-private.h"
 
 static void
@@ -153,65 +152,18 @@ vmf_agreement_describe(const VmfAgreement *agreement)
     return g_variant_ref_sink(g_variant_builder_end(&builder));
 }
 
-/* ---- for the pump ---- */
-
 GVariant *
-vmf_agreement_encode(const VmfAgreement *agreement, gboolean pump_only)
+vmf_agreement_encode(const VmfAgreement *agreement)
 {
     GVariantBuilder builder;
 
-    g_variant_builder_init(&builder, VMF_AGREED_TYPE);
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a(sua{sv})"));
     for (guint i = 0; i < agreement->rows->len; i++) {
         const VmfAgreed *agreed = agreement->rows->pdata[i];
 
-        if (agreed->version > 0 && (agreed->pump || !pump_only))
+        if (agreed->version > 0)
             g_variant_builder_add(&builder, "(su@a{sv})", agreed->name, agreed->version,
                                   agreed->parameters);
     }
     return g_variant_ref_sink(g_variant_builder_end(&builder));
-}
-
-GVariant *
-vmf_agreement_encode_for_pump(const VmfAgreement *agreement)
-{
-    return vmf_agreement_encode(agreement, TRUE);
-}
-
-static gboolean
-vmf_agreed_check_known(const VmfFeatureTable *table, const VmfAgreed *agreed, GError **error)
-{
-    const VmfFeature *feature = vmf_feature_find(table, agreed->name);
-
-    if (feature && agreed->version >= feature->oldest && agreed->version <= feature->newest)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
-                "this vmferry-pump does not know version %u of feature '%s'; is it as old as "
-                "vmferryd?",
-                agreed->version, agreed->name);
-    return FALSE;
-}
-
-VmfAgreement *
-vmf_agreement_decode_for_pump(const VmfFeatureTable *table, GVariant *variant, GError **error)
-{
-    const VmfAgreementTerms none = {"", "", "", 0};
-    g_autoptr(VmfAgreement) agreement = vmf_agreement_alloc(&none);
-
-    if (!g_variant_is_of_type(variant, VMF_AGREED_TYPE) ||
-        g_variant_n_children(variant) > VMF_OFFER_ROWS_MAX) {
-        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
-                            "\"features\" must be a(sua{sv})");
-        return NULL;
-    }
-    for (gsize i = 0; i < g_variant_n_children(variant); i++) {
-        VmfAgreed *agreed = g_new0(VmfAgreed, 1);
-
-        g_ptr_array_add(agreement->rows, agreed);
-        agreed->pump = TRUE;
-        g_variant_get_child(variant, i, "(su@a{sv})", &agreed->name, &agreed->version,
-                            &agreed->parameters);
-        if (!vmf_agreed_check_known(table, agreed, error))
-            return NULL;
-    }
-    return g_steal_pointer(&agreement);
 }

@@ -20,9 +20,6 @@
 #define VMF_AGREEMENT_LIFETIME (60 * G_USEC_PER_SEC)
 #define VMF_AGREEMENT_DIGEST_SIZE 32
 
-/* a(sua{sv}): name, version and parameters of what is on; nothing of what is off. */
-#define VMF_AGREED_TYPE G_VARIANT_TYPE("a(sua{sv})")
-
 /* What it is about; borrowed for the call. */
 typedef struct {
     const char *migration;   /* its id; "" for what two hosts can do at all */
@@ -64,16 +61,6 @@ gint64 vmf_agreement_get_time(const VmfAgreement *agreement);
 
 /* SHA-256, VMF_AGREEMENT_DIGEST_SIZE bytes. */
 const guint8 *vmf_agreement_get_digest(const VmfAgreement *agreement);
-
-/* For the pumps (Start's option "features"): what is on and concerns them. The caller's. */
-GVariant *vmf_agreement_encode_for_pump(const VmfAgreement *agreement);
-
-/*
- * The pump's side of that; terms and offers are empty then. `table`: this program's.
- * Errors: INVALID_ARGUMENT, NOT_SUPPORTED for a feature or version that the pump does not know.
- */
-VmfAgreement *vmf_agreement_decode_for_pump(const VmfFeatureTable *table, GVariant *variant,
-                                            GError **error);
 
 /* For people and the bus, a(susa{sv}): name, version or 0, why it is off or "", parameters;
  * in order of names. The caller's. */

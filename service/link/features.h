@@ -62,7 +62,6 @@ typedef struct {
     guint newest;
     VmfStand stand;  /* by default */
     const char *why; /* that, if it is not VMF_STAND_OFFERED */
-    gboolean pump;   /* concerns the pumps: handed to them when agreed */
     const char *needs[VMF_FEATURE_NEEDS_MAX + 1];
     VmfFeatureParameter parameters[VMF_FEATURE_PARAMETERS_MAX + 1];
     const char *summary; /* for people */

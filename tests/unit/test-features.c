@@ -14,12 +14,11 @@ static const VmfAgreementTerms terms = {"0123abcd", "src", "dst", 17000000000000
 
 /* A table that does not change when features are added, for what is compared byte by byte. */
 static const VmfFeature small_rows[] = {
-    {.name = "base", .oldest = 1, .newest = 2, .stand = VMF_STAND_OFFERED, .pump = TRUE},
+    {.name = "base", .oldest = 1, .newest = 2, .stand = VMF_STAND_OFFERED},
     {.name = "pack",
      .oldest = 1,
      .newest = 1,
      .stand = VMF_STAND_OFFERED,
-     .pump = TRUE,
      .needs = {"base"},
      .parameters = {{"window", VMF_COMBINE_SMALLER, 1, TRUE, 1024},
                     {"memory", VMF_COMBINE_SOURCE, 1, TRUE, 99},
@@ -91,17 +90,15 @@ test_both_sides_of_one_program_agree(void **state)
     assert_false(vmf_agreement_has(agreement, "nonsense"));
 }
 
-/* What goes over the control link and to the pump, and what both sides compare: written down. */
+/* What goes over the control link, and what both sides compare: written down. */
 static void
 test_bytes_are_as_written_down(void **state)
 {
     g_autoptr(VmfOffer) offer = vmf_offer_new(&small);
     g_autoptr(VmfAgreement) agreement = agree(offer, offer);
     g_autoptr(GVariant) wire = vmf_offer_encode(offer);
-    g_autoptr(GVariant) pump = vmf_agreement_encode_for_pump(agreement);
     g_autoptr(GVariant) people = vmf_agreement_describe(agreement);
     g_autofree char *said = g_variant_print(wire, FALSE);
-    g_autofree char *told = g_variant_print(pump, FALSE);
     g_autofree char *shown = g_variant_print(people, FALSE);
     g_autoptr(GString) hex = g_string_new(NULL);
 
@@ -110,9 +107,6 @@ test_bytes_are_as_written_down(void **state)
         said, "[('base', 1, 2, 'offered', '', [], {}), ('late', 1, 1, 'off', 'not built', [], {}), "
               "('pack', 1, 1, 'offered', '', ['base'], {'memory': <uint64 99>, 'window': <uint64 "
               "1024>}), ('said', 3, 3, 'offered', '', [], {})]");
-    assert_string_equal(g_variant_get_type_string(pump), "a(sua{sv})");
-    assert_string_equal(
-        told, "[('base', 2, {}), ('pack', 1, {'memory': <uint64 99>, 'window': <uint64 1024>})]");
     assert_string_equal(g_variant_get_type_string(people), "a(susa{sv})");
     assert_string_equal(
         shown, "[('base', 2, '', {}), ('late', 0, 'src refuses it: not built', {}), ('pack', 1, "
@@ -485,28 +479,6 @@ test_a_parameter_of_another_type_ends_the_talk(void **state)
                         "the offer is not valid: 'window' of 'pack' is not of type t");
 }
 
-/* ---- the pump's side ---- */
-
-static void
-test_the_pump_reads_what_was_agreed(void **state)
-{
-    g_autoptr(VmfOffer) offer = vmf_offer_new(&small);
-    g_autoptr(VmfAgreement) agreement = agree(offer, offer);
-    g_autoptr(GVariant) wire = vmf_agreement_encode_for_pump(agreement);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(VmfAgreement) pump = vmf_agreement_decode_for_pump(&small, wire, &error);
-    g_autoptr(VmfAgreement) old = NULL;
-
-    assert_null(error);
-    assert_int_equal(vmf_agreement_get_version(pump, "base"), 2);
-    assert_int_equal(vmf_agreement_get_number(pump, "pack", "window"), 1024);
-    assert_false(vmf_agreement_has(pump, "said")); /* not the pump's */
-    old = vmf_agreement_decode_for_pump(&future, wire, &error);
-    assert_null(old);
-    assert_true(g_error_matches(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED));
-    assert_non_null(strstr(error->message, "version 1 of feature 'pack'"));
-}
-
 /* ---- this program's table ---- */
 
 static void
@@ -543,7 +515,6 @@ main(void)
         cmocka_unit_test(test_offers_that_are_none_are_refused),
         cmocka_unit_test(test_offers_are_bounded),
         cmocka_unit_test(test_a_parameter_of_another_type_ends_the_talk),
-        cmocka_unit_test(test_the_pump_reads_what_was_agreed),
         cmocka_unit_test(test_the_table_holds_what_it_promises),
     };
 
