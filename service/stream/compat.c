@@ -114,7 +114,7 @@ vmf_check_states(VmfCheck *check, const VmfVmstate *source, const VmfVmstate *de
 
 /*
  * A dump knows devices by their type, a stream by the name of their state; types that share a
- * state have it alike.
+ * state have it alike. Types are renamed between releases, states hardly ever.
  */
 static const VmfVmstateDevice *
 counterpart(const VmfVmstateSet *source, const VmfVmstateDevice *device,
@@ -124,7 +124,7 @@ counterpart(const VmfVmstateSet *source, const VmfVmstateDevice *device,
 
     if (!source->sent)
         other = g_hash_table_lookup(destination->by_name, device->name);
-    else if (device->state)
+    if ((!other || !other->state) && device->state)
         other = g_hash_table_lookup(destination->by_state, device->state->name);
     return other && other->state ? other : NULL;
 }
