@@ -35,6 +35,7 @@ static const GDBusErrorEntry vmf_errors[] = {
     {VMF_ERROR_CANCELLED, P "Cancelled"},
     {VMF_ERROR_TIMED_OUT, P "TimedOut"},
     {VMF_ERROR_BAD_STREAM, P "BadStream"},
+    {VMF_ERROR_INCOMPATIBLE, P "Incompatible"},
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(vmf_errors) == VMF_ERROR_LAST);

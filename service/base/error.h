@@ -44,6 +44,7 @@ typedef enum {
     VMF_ERROR_CANCELLED,           /* somebody asked for it */
     VMF_ERROR_TIMED_OUT,           /* a step took longer than it may */
     VMF_ERROR_BAD_STREAM,          /* a migration stream, save image or dump that is broken */
+    VMF_ERROR_INCOMPATIBLE,        /* the destination cannot take this guest as it is */
     VMF_ERROR_LAST
 } VmfError;
 
