@@ -4,6 +4,37 @@
 #include "base/error.h"
 #include "xml/parse.h"
 
+/* The first element that an expression finds, as XML of its own. */
+static char *
+vmf_xpath_element(xmlXPathContext *context, const char *expression)
+{
+    g_autoptr(xmlXPathObject) object = xmlXPathEval((const xmlChar *)expression, context);
+    const xmlNodeSet *found = object ? object->nodesetval : NULL;
+    xmlBuffer *buffer;
+    char *text = NULL;
+
+    if (!found || found->nodeNr == 0)
+        return NULL;
+    buffer = xmlBufferCreate();
+    if (xmlNodeDump(buffer, context->doc, found->nodeTab[0], 0, 0) > 0)
+        text = g_strdup((const char *)xmlBufferContent(buffer));
+    xmlBufferFree(buffer);
+    return text;
+}
+
+/* What decides whether another host can take it. */
+static void
+vmf_domain_xml_read_needs(VmfDomainXml *domain, xmlXPathContext *context)
+{
+    domain->type = vmf_xpath_string(context, "/domain/@type");
+    domain->arch = vmf_xpath_string(context, "/domain/os/type/@arch");
+    domain->emulator = vmf_xpath_string(context, "/domain/devices/emulator");
+    domain->loader = vmf_xpath_string(context, "/domain/os/loader");
+    domain->cpu = vmf_xpath_element(context, "/domain/cpu");
+    domain->cpu_mode = vmf_xpath_string(context, "/domain/cpu/@mode");
+    domain->cpu_check = vmf_xpath_string(context, "/domain/cpu/@check");
+}
+
 VmfDomainXml *
 vmf_domain_xml_parse(const char *xml, GError **error)
 {
@@ -22,6 +53,7 @@ vmf_domain_xml_parse(const char *xml, GError **error)
     domain->writable_disk = vmf_xpath_boolean(
         context, "/domain/devices/disk[not(readonly) and (not(@device) or @device='disk' or "
                  "@device='floppy' or @device='lun')]");
+    vmf_domain_xml_read_needs(domain, context);
     if (!domain->name || !domain->uuid) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                     "domain XML: name or uuid is missing");
@@ -36,6 +68,13 @@ vmf_domain_xml_free(VmfDomainXml *domain)
     g_free(domain->name);
     g_free(domain->uuid);
     g_free(domain->machine);
+    g_free(domain->type);
+    g_free(domain->arch);
+    g_free(domain->emulator);
+    g_free(domain->loader);
+    g_free(domain->cpu);
+    g_free(domain->cpu_mode);
+    g_free(domain->cpu_check);
     g_free(domain);
 }
 
@@ -80,4 +119,25 @@ vmf_capabilities_xml_get_owner(const char *xml, guint *ret_uid, guint *ret_gid, 
     g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                 "capabilities XML: DAC label %s is not UID:GID", label);
     return FALSE;
+}
+
+gboolean
+vmf_capabilities_xml_has_emulator(const char *xml, const char *path)
+{
+    g_autoptr(xmlDoc) doc = vmf_xml_parse(xml, "capabilities XML", NULL);
+    g_autoptr(xmlXPathContext) context = doc ? xmlXPathNewContext(doc) : NULL;
+    g_autoptr(xmlXPathObject) object = NULL;
+    const xmlNodeSet *found;
+    gboolean has = FALSE;
+
+    if (context)
+        object = xmlXPathEval((const xmlChar *)"/capabilities/guest/arch//emulator", context);
+    found = object ? object->nodesetval : NULL;
+    for (int i = 0; found && i < found->nodeNr && !has; i++) {
+        xmlChar *text = xmlNodeGetContent(found->nodeTab[i]);
+
+        has = text && g_str_equal((const char *)text, path);
+        xmlFree(text);
+    }
+    return has;
 }

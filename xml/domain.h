@@ -16,12 +16,22 @@ typedef struct {
     char *machine;          /* e.g. pc-i440fx-7.2, may be NULL */
     guint64 memory;         /* bytes, current maximum */
     gboolean writable_disk; /* any disk or floppy that is not read-only */
+    char *type;             /* libvirt's word for the accelerator: kvm, qemu, test; may be NULL */
+    char *arch;             /* e.g. x86_64, may be NULL */
+    char *emulator;         /* a path, may be NULL */
+    char *loader;           /* firmware that is a file, may be NULL */
+    char *cpu;              /* the <cpu> element as XML, may be NULL */
+    char *cpu_mode;         /* custom, host-passthrough, ...; may be NULL */
+    char *cpu_check;        /* none, partial, full; may be NULL */
 } VmfDomainXml;
 
 /* Fails with VMF_ERROR_INVALID_ARGUMENT and libxml2's line and message. */
 VmfDomainXml *vmf_domain_xml_parse(const char *xml, GError **error);
 void vmf_domain_xml_free(VmfDomainXml *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDomainXml, vmf_domain_xml_free)
+
+/* Whether the capabilities name this path as an emulator that libvirt would run. */
+gboolean vmf_capabilities_xml_has_emulator(const char *xml, const char *path);
 
 /*
  * The user and group QEMU runs as, from the capabilities' DAC security model; 0 and 0 when libvirt
