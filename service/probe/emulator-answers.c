@@ -155,6 +155,18 @@ vmf_answer_machines(JsonNode *node, GVariantDict *dict, GError **error)
     return TRUE;
 }
 
+char **
+vmf_answer_properties(JsonNode *node, GError **error)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    g_autoptr(GVariant) names = NULL;
+
+    if (!collect(node, "name", "properties", &dict, error))
+        return NULL;
+    names = g_variant_dict_lookup_value(&dict, "properties", G_VARIANT_TYPE("as"));
+    return g_variant_dup_strv(names, NULL);
+}
+
 /* "child<TYPE>" -> TYPE; NULL: it is something else. */
 static char *
 child_type(const char *type)

@@ -20,5 +20,8 @@ gboolean vmf_answer_parameters(JsonNode *node, GVariantDict *dict, GError **erro
 /* qom-list-types: "types". */
 gboolean vmf_answer_types(JsonNode *node, GVariantDict *dict, GError **error);
 
+/* device-list-properties: their names. */
+char **vmf_answer_properties(JsonNode *node, GError **error);
+
 /* qom-list: the children of an object, names -> types; links and values are not in it. */
 GHashTable *vmf_answer_children(JsonNode *node, GError **error);

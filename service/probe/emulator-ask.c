@@ -40,12 +40,20 @@ ask(VmfChild *child, const char *command, JsonObject *arguments, Answer answer, 
     return node && answer(node, dict, error);
 }
 
-static gboolean
-ask_all(const char *path, const char *user, GVariantDict *dict, GError **error)
+/* An emulator without a machine. */
+static VmfChild *
+start_bare(const char *path, const char *user, GError **error)
 {
     const char *const argv[] = {path,       "-machine", "none", "-no-user-config", "-nodefaults",
                                 "-display", "none",     "-qmp", "stdio",           NULL};
-    g_autoptr(VmfChild) child = vmf_child_start(argv, user, &question, error);
+
+    return vmf_child_start(argv, user, &question, error);
+}
+
+static gboolean
+ask_all(const char *path, const char *user, GVariantDict *dict, GError **error)
+{
+    g_autoptr(VmfChild) child = start_bare(path, user, error);
 
     return child && vmf_qmp_greet(child, error) &&
            ask(child, "query-version", NULL, vmf_answer_version, dict, error) &&
@@ -170,4 +178,39 @@ vmf_emulator_builtins(const char *path, const char *machine, const char *user, G
     list = (char **)g_hash_table_get_keys_as_array(types, NULL);
     g_hash_table_steal_all(types); /* they are the list's now */
     return list;
+}
+
+static gboolean
+ask_properties(VmfChild *child, const char *type, GHashTable *known, GError **error)
+{
+    JsonObject *arguments = json_object_new();
+    g_autoptr(JsonNode) node = NULL;
+    g_autoptr(GError) problem = NULL;
+    char **names;
+
+    json_object_set_string_member(arguments, "typename", type);
+    node = vmf_qmp_call(child, "device-list-properties", arguments, &problem);
+    names = node ? vmf_answer_properties(node, &problem) : NULL;
+    if (names)
+        g_hash_table_replace(known, g_strdup(type), names);
+    if (!problem || g_error_matches(problem, VMF_PROBE_ERROR, VMF_PROBE_ERROR_REFUSED))
+        return TRUE; /* a type that cannot be asked */
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+}
+
+GHashTable *
+vmf_emulator_properties(const char *path, const char *const *types, const char *user,
+                        GError **error)
+{
+    g_autoptr(GHashTable) known =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_strfreev);
+    g_autoptr(VmfChild) child = start_bare(path, user, error);
+
+    if (!child || !vmf_qmp_greet(child, error))
+        return NULL;
+    for (; *types; types++)
+        if (!ask_properties(child, *types, known, error))
+            return NULL;
+    return g_steal_pointer(&known);
 }

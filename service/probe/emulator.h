@@ -55,6 +55,13 @@ GBytes *vmf_emulator_dump(const char *path, const char *machine, const char *use
 char **vmf_emulator_builtins(const char *path, const char *machine, const char *user,
                              GError **error);
 
+/*
+ * The names of the properties that devices of these types have: type -> GStrv, without types that
+ * cannot be asked. Errors: VMF_PROBE_ERROR.
+ */
+GHashTable *vmf_emulator_properties(const char *path, const char *const *types, const char *user,
+                                    GError **error);
+
 /* "a{sv}", floating; for the cache and for peers. `types` can be left out: they are many. */
 #define VMF_EMULATOR_FORMAT "a{sv}"
 GVariant *vmf_emulator_to_variant(const VmfEmulator *emulator, gboolean with_types);

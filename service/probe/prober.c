@@ -176,26 +176,74 @@ vmf_prober_get_builtins(VmfProber *self, const char *path, const char *machine, 
     return types;
 }
 
-static char *
-foreign_key(const char *identity)
+static GVariant *
+properties_to_variant(GHashTable *known)
 {
-    return g_strconcat("foreign dump\n", identity, NULL);
+    GVariantBuilder builder;
+    GHashTableIter iter;
+    gpointer type, names;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sas}"));
+    g_hash_table_iter_init(&iter, known);
+    while (g_hash_table_iter_next(&iter, &type, &names))
+        g_variant_builder_add(&builder, "{s^as}", type, names);
+    return g_variant_builder_end(&builder);
+}
+
+static GHashTable *
+properties_from_variant(GVariant *variant)
+{
+    GHashTable *known =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_strfreev);
+    GVariantIter iter;
+    char *type;
+    char **names;
+
+    g_variant_iter_init(&iter, variant);
+    while (g_variant_iter_next(&iter, "{s^as}", &type, &names))
+        g_hash_table_replace(known, type, names);
+    return known;
+}
+
+GHashTable *
+vmf_prober_get_properties(VmfProber *self, const char *path, const char *const *types,
+                          GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    g_autofree char *all = g_strjoinv(" ", (char **)types);
+    g_autofree char *key = key_of(path, "properties", all);
+    g_autoptr(GVariant) stored = load_variant(self, key, "a{sas}");
+    GHashTable *known;
+
+    if (stored)
+        return properties_from_variant(stored);
+    known = vmf_emulator_properties(path, types, self->user, error);
+    if (known)
+        store_variant(self, key, properties_to_variant(known));
+    return known;
+}
+
+static char *
+foreign_key(const char *label)
+{
+    return g_strconcat("foreign dump\n", label, NULL);
 }
 
 GBytes *
-vmf_prober_find_dump(VmfProber *self, const char *identity)
+vmf_prober_find_dump(VmfProber *self, const char *label, char **ret_identity)
 {
-    g_autofree char *key = foreign_key(identity);
+    g_autofree char *key = foreign_key(label);
+    GBytes *dump = vmf_cache_load(self->cache, key);
 
-    return vmf_cache_load(self->cache, key);
+    if (dump)
+        *ret_identity = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, dump);
+    return dump;
 }
 
 void
-vmf_prober_keep_dump(VmfProber *self, const char *identity, GBytes *dump)
+vmf_prober_keep_dump(VmfProber *self, const char *label, GBytes *dump)
 {
-    g_autofree char *key = foreign_key(identity);
-    g_autofree char *real = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, dump);
+    g_autofree char *key = foreign_key(label);
 
-    if (g_str_equal(real, identity))
-        vmf_cache_store(self->cache, key, dump);
+    vmf_cache_store(self->cache, key, dump);
 }

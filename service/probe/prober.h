@@ -33,6 +33,10 @@ GBytes *vmf_prober_get_dump(VmfProber *prober, const char *path, const char *mac
 char **vmf_prober_get_builtins(VmfProber *prober, const char *path, const char *machine,
                                GError **error);
 
-/* Dumps of other hosts, by their identity; what is not of that identity is not kept. */
-GBytes *vmf_prober_find_dump(VmfProber *prober, const char *identity);
-void vmf_prober_keep_dump(VmfProber *prober, const char *identity, GBytes *dump);
+/* What properties devices of these types have, see vmf_emulator_properties(). */
+GHashTable *vmf_prober_get_properties(VmfProber *prober, const char *path, const char *const *types,
+                                      GError **error);
+
+/* The latest dump that another host sent, by a label of the caller's. NULL: none yet. */
+GBytes *vmf_prober_find_dump(VmfProber *prober, const char *label, char **ret_identity);
+void vmf_prober_keep_dump(VmfProber *prober, const char *label, GBytes *dump);

@@ -422,14 +422,16 @@ test_foreign_dumps(void **state)
     Fixture *fixture = *state;
     g_autoptr(VmfProber) prober = vmf_prober_new(fixture->cache, USER);
     g_autoptr(GBytes) dump = g_bytes_new_static("{}", 2);
-    g_autofree char *identity = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, dump);
+    g_autofree char *identity = NULL;
+    g_autofree char *expected = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, dump);
     g_autoptr(GBytes) found = NULL;
 
-    vmf_prober_keep_dump(prober, "something else", dump);
-    assert_null(vmf_prober_find_dump(prober, "something else"));
-    vmf_prober_keep_dump(prober, identity, dump);
-    found = vmf_prober_find_dump(prober, identity);
+    assert_null(vmf_prober_find_dump(prober, "hostb", &identity));
+    vmf_prober_keep_dump(prober, "hostb", dump);
+    found = vmf_prober_find_dump(prober, "hostb", &identity);
     assert_true(g_bytes_equal(found, dump));
+    assert_string_equal(identity, expected);
+    assert_null(vmf_prober_find_dump(prober, "hostc", &identity));
 }
 
 /* ---- the host ---- */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Judges, before a move, what one host knows of the guest against what the other can do. Each
+ * function adds its concerns (concern.h) and nothing else: pure, any thread. Bytes.
+ *
+ * What is called certain (BLOCK) is: QEMU or libvirt would refuse. Whether an optional part of a
+ * device's state is sent is decided by QEMU at the moment of saving, so that is never certain.
+ */
+#pragma once
+
+#include "probe/argv.h"
+#include "probe/concern.h"
+#include "probe/emulator.h"
+#include "stream/vmstate.h"
+
+/*
+ * `types`: of the devices that the guest has; others do not count. `missing`: those that the
+ * destination's QEMU cannot make.
+ * Names: "state:TYPE" (certain), "subsection:NAME" and "field:TYPE.FIELD" (if it is sent),
+ * "loses:TYPE.FIELD", "device:TYPE".
+ */
+void vmf_judge_state(GPtrArray *concerns, const VmfVmstateSet *source,
+                     const VmfVmstateSet *destination, GHashTable *types,
+                     const char *const *missing);
+
+/* "emulator", "machine-type", "emulator-older". `source_version` 0: not known. */
+void vmf_judge_emulator(GPtrArray *concerns, const VmfEmulator *destination, const char *machine,
+                        guint32 source_version);
+
+/* "memory": what the guest may use against what is free. */
+void vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap);
+
+/* "device:TYPE", for what was asked of QEMU and it does not have. */
+void vmf_judge_devices(GPtrArray *concerns, const VmfArgv *argv, const VmfEmulator *destination);
+
+/* "property:TYPE.NAME"; `known`: type -> GStrv, of the types that could be asked. */
+void vmf_judge_properties(GPtrArray *concerns, const VmfArgv *argv, GHashTable *known);
