@@ -155,6 +155,7 @@ vmf_config_load(const char *path, GError **error)
         {"Hook", "FailClosed", KEY_BOOL, &config->fail_closed, 0, 0},
         {"Hook", "RequireVmferry", KEY_BOOL, &config->require_vmferry, 0, 0},
         {"Hook", "MemoryReserve", KEY_NUMBER, &config->memory_reserve, 0, 1 << 20},
+        {"Paths", "CacheDirectory", KEY_PATH, &config->cache_directory, 0, 0},
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
         {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
         {"Limits", "Inspections", KEY_NUMBER, &config->max_inspections, 1, 64},
@@ -169,6 +170,7 @@ vmf_config_load(const char *path, GError **error)
     config->inspect_path = g_strdup(VMF_INSPECT_PATH);
     config->run_directory = g_strdup(VMF_RUNDIR);
     config->memory_reserve = 256;
+    config->cache_directory = g_strdup(VMF_CACHEDIR);
     config->sockets = TRUE;
     config->max_migrations = 8;
     config->max_connections = 64;
@@ -192,6 +194,7 @@ vmf_config_free(VmfConfig *config)
     g_free(config->pump_user);
     g_free(config->inspect_path);
     g_free(config->run_directory);
+    g_free(config->cache_directory);
     g_free(config);
 }
 

@@ -29,6 +29,7 @@ typedef struct {
     guint memory_reserve;       /* MiB that guests which arrive leave free */
     gboolean require_vmferry;   /* the hook lets guests in by vmferry migrate only */
     gboolean fail_closed;       /* the hook lets none in when we do not answer */
+    char *cache_directory;      /* what was found out about emulators */
     gboolean sockets;           /* one stands open for each guest and peer */
     gboolean allow_unencrypted; /* data links without TLS, when a migration asks for it */
     guint max_migrations;       /* at once, both directions together */

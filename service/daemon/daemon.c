@@ -32,6 +32,8 @@ struct VmfDaemon {
     VmfAgreementBook *agreements;
     VmfWorkers *workers;
     VmfInspector *inspector;
+    VmfProber *prober;
+    int maintenance;        /* atomic */
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */
     GHashTable *incoming;   /* id -> VmfIncoming, running */
@@ -100,6 +102,12 @@ VmfInspector *
 vmf_daemon_get_inspector(VmfDaemon *self)
 {
     return self->inspector;
+}
+
+VmfProber *
+vmf_daemon_get_prober(VmfDaemon *self)
+{
+    return self->prober;
 }
 
 gboolean
@@ -308,6 +316,43 @@ vmf_daemon_add_migration(VmfDaemon *self, VmfMigration *migration, GError **erro
     return TRUE;
 }
 
+/* ---- maintenance ---- */
+
+/* A file says it, below /run: a host that was restarted is ready again. */
+static char *
+vmf_daemon_maintenance_path(VmfDaemon *self)
+{
+    return g_build_filename(self->config->run_directory, "maintenance", NULL);
+}
+
+static void
+vmf_daemon_load_maintenance(VmfDaemon *self)
+{
+    g_autofree char *path = vmf_daemon_maintenance_path(self);
+
+    self->maintenance = g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+gboolean
+vmf_daemon_get_maintenance(VmfDaemon *self)
+{
+    return g_atomic_int_get(&self->maintenance);
+}
+
+gboolean
+vmf_daemon_set_maintenance(VmfDaemon *self, gboolean on, GError **error)
+{
+    g_autofree char *path = vmf_daemon_maintenance_path(self);
+
+    if (on ? !g_file_set_contents(path, "", 0, NULL) : g_unlink(path) != 0 && errno != ENOENT) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", path, g_strerror(errno));
+        return FALSE;
+    }
+    g_atomic_int_set(&self->maintenance, on);
+    vmf_info(NULL, on ? "in maintenance: no guests are taken" : "guests are taken again");
+    return TRUE;
+}
+
 /* ---- start and end ---- */
 
 static gboolean
@@ -375,6 +420,8 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     if (!self->config || !vmf_daemon_make_directories(self, error))
         return NULL;
     self->inspector = vmf_inspector_new(self->config, self->workers);
+    self->prober = vmf_prober_new(self->config->cache_directory, self->config->pump_user);
+    vmf_daemon_load_maintenance(self);
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
     self->sockets = vmf_sockets_new(self);
@@ -412,6 +459,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_hash_table_unref(self->peers);
     g_clear_object(&self->libvirt);
     g_clear_pointer(&self->inspector, vmf_inspector_free);
+    g_clear_pointer(&self->prober, vmf_prober_unref);
     vmf_ticket_book_free(self->tickets);
     vmf_refusals_free(self->refusals);
     vmf_agreement_book_free(self->agreements);

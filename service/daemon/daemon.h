@@ -17,6 +17,7 @@
 #include "daemon/refusals.h"
 #include "link/agreement-book.h"
 #include "link/ticket.h"
+#include "probe/prober.h"
 
 typedef struct VmfDaemon VmfDaemon;
 typedef struct VmfIncoming VmfIncoming;
@@ -51,6 +52,14 @@ VmfAgreementBook *vmf_daemon_get_agreements(VmfDaemon *daemon);
 VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
 VmfInspector *vmf_daemon_get_inspector(VmfDaemon *daemon);
 VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);
+VmfProber *vmf_daemon_get_prober(VmfDaemon *daemon); /* any thread */
+
+/*
+ * Whether this host is in maintenance and takes no guests: any thread. Setting it (main loop)
+ * outlives the daemon, but not the host. Errors: FAILED.
+ */
+gboolean vmf_daemon_get_maintenance(VmfDaemon *daemon);
+gboolean vmf_daemon_set_maintenance(VmfDaemon *daemon, gboolean on, GError **error);
 VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */

@@ -24,6 +24,7 @@ typedef struct {
     const char *uuid;
     const char *origin; /* as Migration.Origin, static; NULL: the source's vmferryd leads */
     VmfAgreement *agreement;
+    gboolean maintenance; /* though this host is in maintenance */
     VmfPeer *peer;
     GDBusConnection *link;
 } VmfIncomingRequest;

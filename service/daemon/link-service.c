@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/incoming.h"
+#include "daemon/link-check.h"
 #include "daemon/negotiation.h"
 #include "daemon/peer.h"
 #include "link-bus.h"
@@ -124,6 +125,7 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
 
     g_variant_lookup(guest, "name", "&s", &request->name);
     g_variant_lookup(guest, "uuid", "&s", &request->uuid);
+    g_variant_lookup(guest, "maintenance", "b", &request->maintenance);
     if (!g_variant_lookup(guest, "dname", "&s", &request->dname))
         request->dname = request->name;
     if (!vmf_migration_id_is_valid(request->id))
@@ -188,6 +190,9 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
         return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
                                        "the destination's configuration lets this host send no "
                                        "guests (MaySend in its peers.d)");
+    if (vmf_daemon_get_maintenance(service->daemon) && !request.maintenance)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                                       "the destination is in maintenance and takes no guests");
     agreement = vmf_link_take_agreement(service, id, guest, &error);
     if (!agreement || !vmf_control_check_certificate(
                           service->link, vmf_peer_get_config(service->peer)->name, &error)) {
@@ -196,6 +201,20 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
     }
     request.agreement = agreement;
     vmf_incoming_prepare(service->daemon, &request, skeleton, invocation);
+    return TRUE;
+}
+
+static gboolean
+vmf_link_on_check(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, GVariant *guest,
+                  VmfLinkService *service)
+{
+    if (!vmf_link_service_check_greeted(service, invocation))
+        return TRUE;
+    if (!vmf_peer_get_config(service->peer)->may_send)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                                       "the destination's configuration lets this host send no "
+                                       "guests (MaySend in its peers.d)");
+    vmf_link_check(service->daemon, guest, skeleton, invocation);
     return TRUE;
 }
 
@@ -288,6 +307,7 @@ vmf_link_service_attach(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link,
     g_signal_connect(service->skeleton, "handle-prepare", G_CALLBACK(vmf_link_on_prepare), service);
     g_signal_connect(service->skeleton, "handle-add-link", G_CALLBACK(vmf_link_on_add_link),
                      service);
+    g_signal_connect(service->skeleton, "handle-check", G_CALLBACK(vmf_link_on_check), service);
     g_signal_connect(service->skeleton, "handle-finish", G_CALLBACK(vmf_link_on_finish), service);
     g_signal_connect(service->skeleton, "handle-cancel", G_CALLBACK(vmf_link_on_cancel), service);
     g_signal_connect_data(link, "closed", G_CALLBACK(vmf_link_service_on_closed), service,

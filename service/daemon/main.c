@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vmferryd: see vmferryd(8). */
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -94,6 +95,7 @@ main(int argc, char **argv)
     int status = 2;
 
     setlocale(LC_ALL, "");
+    signal(SIGPIPE, SIG_IGN); /* who does not read any more is told by errors */
     if (vmf_arguments_parse(&arguments, &argc, &argv))
         status = vmf_main(&arguments);
     g_free(arguments.config);

@@ -6,6 +6,7 @@
 #include "daemon/authority.h"
 #include "daemon/guest.h"
 #include "daemon/host-offer.h"
+#include "daemon/manager-check.h"
 #include "daemon/manager-inspect.h"
 #include "daemon/manager-ways.h"
 #include "daemon/outgoing.h"
@@ -342,6 +343,7 @@ vmf_manager_new(VmfDaemon *daemon)
     vmf_bus_manager_set_features(skeleton, features);
     g_signal_connect(skeleton, "handle-migrate", G_CALLBACK(vmf_manager_on_migrate), daemon);
     g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);
+    vmf_manager_serve_check(daemon, skeleton);
     vmf_manager_serve_ways(daemon, skeleton);
     vmf_manager_serve_inspect(daemon, skeleton);
     g_signal_connect_object(vmf_daemon_get_libvirt(daemon), "connected",

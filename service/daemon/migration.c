@@ -127,6 +127,12 @@ vmf_migration_set_state(VmfMigration *self, VmfState state)
         vmf_bus_migration_set_state(self->bus, vmf_state_names[state]);
 }
 
+void
+vmf_migration_set_findings(VmfMigration *self, GVariant *findings)
+{
+    vmf_bus_migration_set_findings(self->bus, findings);
+}
+
 static gboolean
 vmf_migration_emit_finished(gpointer data)
 {
@@ -361,7 +367,8 @@ vmf_migration_new(const VmfMigrationInit *init)
                  init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump", "origin",
                  init->origin ? init->origin : "vmferry", "encrypted", init->encrypted, "bandwidth",
                  init->bandwidth, "state", vmf_state_names[VMF_STATE_PREPARING], "started",
-                 (guint64)g_get_real_time(), "error", g_variant_new("(ss)", "", ""), NULL);
+                 (guint64)g_get_real_time(), "error", g_variant_new("(ss)", "", ""), "findings",
+                 g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0), NULL);
     self->object = vmf_bus_object_skeleton_new(path);
     vmf_bus_object_skeleton_set_migration(self->object, self->bus);
     return self;

@@ -64,6 +64,9 @@ GDBusObjectSkeleton *vmf_migration_get_object(VmfMigration *migration);
 /* Not for final states. */
 void vmf_migration_set_state(VmfMigration *migration, VmfState state);
 
+/* What the check before the move found: "aa{sv}", taken if floating. */
+void vmf_migration_set_findings(VmfMigration *migration, GVariant *findings);
+
 /* Final: `error` NULL is completed, VMF_ERROR_CANCELLED is cancelled, others are failed. */
 void vmf_migration_finish(VmfMigration *migration, const GError *error);
 

@@ -16,6 +16,8 @@ vmf_option_take(const VmfOption *option, GVariant *value)
         *(gboolean *)option->value = g_variant_get_boolean(value);
     else if (*option->type == 'u')
         *(guint *)option->value = g_variant_get_uint32(value);
+    else if (*option->type == 'a')
+        *(char ***)option->value = g_variant_dup_strv(value, NULL);
     else
         *(char **)option->value = g_variant_dup_string(value, NULL);
 }
@@ -47,11 +49,28 @@ vmf_options_read(GVariant *dict, const VmfOption *known, gsize n, GError **error
     return TRUE;
 }
 
+/* What the guest is to be there. */
+static gboolean
+vmf_options_check_guest(const char *dname, const char *xml, GError **error)
+{
+    const char *problem = NULL;
+
+    if (dname && (!*dname || strchr(dname, '/') || strlen(dname) > VMF_NAME_MAX))
+        problem = "dname: not a guest's name";
+    else if (xml && strlen(xml) > VMF_XML_MAX)
+        problem = "xml: larger than 4 MiB";
+    if (problem)
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, problem);
+    return problem == NULL;
+}
+
 static gboolean
 vmf_options_check_values(const VmfOptions *options, const char *on_timeout, GError **error)
 {
     const char *problem = NULL;
 
+    if (!vmf_options_check_guest(options->dname, options->xml, error))
+        return FALSE;
     if (options->parallel > VMF_PARALLEL_MAX)
         problem = "parallel: at most 32 connections";
     else if (options->copy_storage && !g_str_equal(options->copy_storage, "all") &&
@@ -59,11 +78,6 @@ vmf_options_check_values(const VmfOptions *options, const char *on_timeout, GErr
         problem = "copy-storage: expected 'all' or 'inc'";
     else if (on_timeout && options->timeout == 0)
         problem = "on-timeout: needs a timeout";
-    else if (options->dname && (!*options->dname || strchr(options->dname, '/') ||
-                                strlen(options->dname) > VMF_NAME_MAX))
-        problem = "dname: not a guest's name";
-    else if (options->xml && strlen(options->xml) > VMF_XML_MAX)
-        problem = "xml: larger than 4 MiB";
     if (problem)
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, problem);
     return problem == NULL;
@@ -122,6 +136,7 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"on-timeout", "s", &on_timeout},
         {"dname", "s", &options->dname},
         {"xml", "s", &options->xml},
+        {"force", "as", &options->force},
     };
 
     if (!vmf_options_read(dict, known, G_N_ELEMENTS(known), error) ||
@@ -140,6 +155,7 @@ vmf_options_free(VmfOptions *options)
     g_free(options->copy_storage);
     g_free(options->dname);
     g_free(options->xml);
+    g_strfreev(options->force);
     g_free(options);
 }
 
@@ -194,4 +210,30 @@ vmf_options_get_params(const VmfOptions *options, const char *uri, const char *d
     *ret_params = params;
     *ret_n = n;
     return TRUE;
+}
+
+VmfCheckOptions *
+vmf_check_options_parse(GVariant *dict, GError **error)
+{
+    g_autoptr(VmfCheckOptions) options = g_new0(VmfCheckOptions, 1);
+    const VmfOption known[] = {
+        {"dname", "s", &options->dname},
+        {"xml", "s", &options->xml},
+        {"tls", "b", &options->tls},
+        {"force", "as", &options->force},
+    };
+
+    if (!vmf_options_read(dict, known, G_N_ELEMENTS(known), error) ||
+        !vmf_options_check_guest(options->dname, options->xml, error))
+        return NULL;
+    return g_steal_pointer(&options);
+}
+
+void
+vmf_check_options_free(VmfCheckOptions *options)
+{
+    g_free(options->dname);
+    g_free(options->xml);
+    g_strfreev(options->force);
+    g_free(options);
 }

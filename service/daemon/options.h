@@ -30,9 +30,11 @@ typedef struct {
     VmfOnTimeout on_timeout;
     char *dname;
     char *xml;
+    char **force; /* names of concerns (precheck.h); NULL: none */
 } VmfOptions;
 
-/* One key that an a{sv} may have: "b" into a gboolean, "u" into a guint, "s" into a char * (owned).
+/* One key that an a{sv} may have: "b" into a gboolean, "u" into a guint, "s" into a char *, "as"
+ * into a char ** (owned).
  */
 typedef struct {
     const char *name;
@@ -57,3 +59,16 @@ guint vmf_options_get_flags(const VmfOptions *options);
  */
 gboolean vmf_options_get_params(const VmfOptions *options, const char *uri, const char *disks_uri,
                                 virTypedParameterPtr *ret_params, int *ret_n);
+
+/* Manager.Check's. */
+typedef struct {
+    char *dname;
+    char *xml;
+    gboolean tls;
+    char **force;
+} VmfCheckOptions;
+
+/* Errors: INVALID_ARGUMENT. */
+VmfCheckOptions *vmf_check_options_parse(GVariant *dict, GError **error);
+void vmf_check_options_free(VmfCheckOptions *options);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfCheckOptions, vmf_check_options_free)

@@ -12,10 +12,12 @@
 #include "daemon/link-service.h"
 #include "daemon/negotiation.h"
 #include "daemon/pilot.h"
+#include "daemon/precheck.h"
 #include "daemon/preempt.h"
 #include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
 #include "link/control.h"
+#include "probe/concern.h"
 
 #define VMF_PREPARE_TIMEOUT 30000 /* ms */
 #define VMF_FINISH_TIMEOUT 15000  /* ms */
@@ -228,6 +230,12 @@ vmf_outgoing_agree(VmfOutgoing *self, GError **error)
 }
 
 static gboolean
+vmf_outgoing_forces(VmfOutgoing *self, const char *name)
+{
+    return self->options->force && g_strv_contains((const char *const *)self->options->force, name);
+}
+
+static gboolean
 vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
 {
     g_autoptr(GVariant) answer = NULL;
@@ -239,6 +247,8 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     g_variant_dict_insert_value(&guest, "agreement", vmf_negotiation_digest(self->agreement));
     if (self->options->dname)
         g_variant_dict_insert(&guest, "dname", "s", self->options->dname);
+    if (vmf_outgoing_forces(self, "maintenance"))
+        g_variant_dict_insert(&guest, "maintenance", "b", TRUE);
     if (self->follow)
         vmf_follow_describe(self->follow, &guest);
     self->prepared = TRUE; /* or may be, if no answer comes */
@@ -455,6 +465,36 @@ vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
         vmf_pump_stop(self->pump, error);
 }
 
+/* Before anything is touched. Where libvirt is at it already, there is no before. */
+static gboolean
+vmf_outgoing_check(VmfOutgoing *self, GError **error)
+{
+    const VmfPrecheckInit init = {
+        .domain = vmf_migration_get_uuid(self->migration),
+        .dname = self->options->dname,
+        .xml = self->options->xml,
+        .force = (const char *const *)self->options->force,
+    };
+    g_autoptr(GPtrArray) concerns = NULL;
+    const VmfConcern *block;
+
+    if (self->follow)
+        return TRUE;
+    concerns = vmf_precheck_run(self->daemon, self->peer, &init, self->cancellable, error);
+    if (!concerns)
+        return FALSE;
+    vmf_migration_set_findings(self->migration, vmf_concerns_to_variant(concerns));
+    block = vmf_concerns_find_block(concerns);
+    if (!block)
+        return TRUE;
+    if (vmf_concern_can_be_forced(block))
+        g_set_error(error, VMF_ERROR, block->code, "%s (--force %s overrides this)", block->message,
+                    block->name);
+    else
+        g_set_error_literal(error, VMF_ERROR, block->code, block->message);
+    return FALSE;
+}
+
 static gpointer
 vmf_outgoing_thread(gpointer data)
 {
@@ -462,8 +502,9 @@ vmf_outgoing_thread(gpointer data)
     VmfOutgoing *self = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (vmf_outgoing_agree(self, &error) && vmf_outgoing_prepare_peer(self, &error) &&
-        vmf_outgoing_start_pump(self, &error) && vmf_outgoing_open_doorways(self, &error))
+    if (vmf_outgoing_agree(self, &error) && vmf_outgoing_check(self, &error) &&
+        vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error) &&
+        vmf_outgoing_open_doorways(self, &error))
         vmf_outgoing_migrate(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_clear_error(&error);

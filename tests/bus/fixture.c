@@ -197,6 +197,7 @@ host_configure(VmfHost *host)
     g_autofree char *port = g_strdup_printf("%u", host->port);
     g_autofree char *uri = g_strdup_printf("test://%s/guests.xml", host->lab->directory);
     g_autofree char *peers = vmf_host_path(host, "peers.d");
+    g_autofree char *cache = vmf_host_path(host, "cache");
 
     assert_int_equal(g_mkdir(peers, 0755), 0);
     vmf_host_set(host, "Network", "Address", "127.0.0.1");
@@ -206,6 +207,7 @@ host_configure(VmfHost *host)
     vmf_host_set(host, "Pump", "Path", vmf_program("VMFERRY_PUMP"));
     vmf_host_set(host, "Pump", "User", getuid() == 0 ? "nobody" : g_get_user_name());
     vmf_host_set(host, "Paths", "RunDirectory", "/proc/self/cwd/run");
+    vmf_host_set(host, "Paths", "CacheDirectory", cache);
     vmf_host_set(host, "Ways", "Sockets", "false"); /* tests look for what is left behind */
 }
 

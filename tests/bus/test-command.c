@@ -267,7 +267,7 @@ test_migrate_fails(void **state)
     assert_complains(host, "migrate --quiet running away", VMF_EXIT_FAILED, "cannot reach away");
     node = run_json(host, "migrate --json running away", VMF_EXIT_FAILED);
     migration = json_node_get_object(node);
-    assert_int_equal(json_object_get_size(migration), 22);
+    assert_int_equal(json_object_get_size(migration), 23);
     assert_string_equal(json_object_get_string_member(migration, "Domain"), "running");
     assert_string_equal(json_object_get_string_member(migration, "Uuid"), VMF_UUID_RUNNING);
     assert_string_equal(json_object_get_string_member(migration, "Peer"), "away");

@@ -330,6 +330,7 @@ test_unencrypted_takes_both_hosts(void **state)
     g_autoptr(VmfBusMigration) migration = NULL;
 
     vmf_host_set(fixture->a, "Security", "AllowUnencrypted", "true");
+    vmf_host_set_guests(fixture->b, "<node/>");
     start_both(fixture);
     assert_true(vmf_bus_manager_call_migrate_sync(fixture->a->manager, "running", "hostb",
                                                   g_variant_new_parsed("{'unencrypted': <true>}"),

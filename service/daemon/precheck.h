@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The check before the move: what both hosts know of a guest, its emulator and each other, judged
+ * (probe/judge.h) before the guest is touched.
+ *
+ * The source describes the guest and what its QEMU will save; the destination says, over
+ * org.vmferry1.Link.Check, what is there, what its libvirt and QEMU make of the guest's XML, and
+ * what its QEMU loads. It blocks on libvirt, emulators and the peer: worker threads.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+
+typedef struct {
+    const char *domain;       /* name or UUID */
+    const char *dname;        /* its name there, or NULL: the same */
+    const char *xml;          /* another domain XML for the destination, or NULL */
+    gboolean tls;             /* QEMU would encrypt its stream itself */
+    const char *const *force; /* names of what is overridden; NULL: nothing */
+} VmfPrecheckInit;
+
+/*
+ * Concerns (probe/concern.h), sorted. An error only where nothing can be said: NO_SUCH_DOMAIN,
+ * DOMAIN_NOT_RUNNING, LIBVIRT_UNAVAILABLE, LIBVIRT_FAILED, PEER_REFUSED, CANCELLED, and those of
+ * vmf_peer_get_link().
+ */
+GPtrArray *vmf_precheck_run(VmfDaemon *daemon, VmfPeer *peer, const VmfPrecheckInit *init,
+                            GCancellable *cancellable, GError **error);
+
+/* What Link.Check answers; floating. Errors: INVALID_ARGUMENT, LIBVIRT_UNAVAILABLE. */
+GVariant *vmf_precheck_answer(VmfDaemon *daemon, GVariant *request, GError **error);
+
+#define VMF_PRECHECK_XML_MAX (4u << 20)    /* bytes of domain XML */
+#define VMF_PRECHECK_PACKED_MAX (1u << 20) /* bytes of a dump on the link */
+#define VMF_PRECHECK_TYPES_MAX 4096u
