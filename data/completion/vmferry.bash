@@ -8,11 +8,11 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy bandwidth inspect check peers features socket policy hook' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check maintenance peers features socket policy hook' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --parallel | --copy-storage | --bandwidth | --timeout | --on-timeout | --dname | --xml | --device | \
+        --parallel | --copy-storage | --bandwidth | --timeout | --on-timeout | --dname | --xml | --force | --device | \
             --source | --destination | --connect | -c | --guest | -g | --peer | -p | --folder | \
             --program) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
@@ -22,7 +22,7 @@ _vmferry() {
     case $command,$prev in
     migrate,--copy-storage) words='all inc' ;;
     migrate,--on-timeout) words='suspend postcopy abort' ;;
-    migrate,--xml | check,--source | check,--destination | policy,--guest | policy,-g)
+    migrate,--xml | check,--xml | check,--source | check,--destination | policy,--guest | policy,-g)
         _vmferry_files "$cur"
         return
         ;;
@@ -32,7 +32,7 @@ _vmferry() {
     migrate,*)
         case $cur,$arguments in
         -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy
-            --persistent --undefine-source --copy-storage --bandwidth --timeout --on-timeout --dname --xml
+            --persistent --undefine-source --copy-storage --bandwidth --timeout --on-timeout --dname --xml --force
             --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
@@ -53,7 +53,19 @@ _vmferry() {
             ;;
         esac
         ;;
-    check,*) words='--source --destination --json --verbose --help' ;;
+    check,*)
+        case $cur,$arguments in
+        -*) words='--source --destination --dname --xml --tls --force --json --verbose --help' ;;
+        *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
+        *,1) words=$(vmferry peers --names 2>/dev/null) ;;
+        esac
+        ;;
+    maintenance,*)
+        case $cur,$arguments in
+        -*) words='--help' ;;
+        *,0) words='on off' ;;
+        esac
+        ;;
     socket,*)
         case $cur,$arguments in
         -*) words='--json --help' ;;

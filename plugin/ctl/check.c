@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check-guest.h"
 #include "inspect/check.h"
 
 #define STATUS_LOADS 0
@@ -97,38 +98,87 @@ check(const char *source_path, const char *destination_path, gboolean json, gboo
     return status_of(findings);
 }
 
-int
-vmf_ctl_check(int argc, char **argv)
+/* What was asked for: two files, or a guest and a host. */
+typedef struct {
+    char *source;
+    char *destination;
+    gboolean json;
+    gboolean verbose;
+    VmfGuestCheck guest;
+} Arguments;
+
+static gboolean
+parse(Arguments *arguments, int *argc, char ***argv)
 {
-    g_autofree char *source = NULL;
-    g_autofree char *destination = NULL;
-    gboolean json = FALSE, verbose = FALSE;
     const GOptionEntry entries[] = {
-        {"source", 0, 0, G_OPTION_ARG_FILENAME, &source,
+        {"source", 0, 0, G_OPTION_ARG_FILENAME, &arguments->source,
          "What is to be loaded: -dump-vmstate of QEMU, a stream, or a save image", "FILE|-"},
-        {"destination", 0, 0, G_OPTION_ARG_FILENAME, &destination,
+        {"destination", 0, 0, G_OPTION_ARG_FILENAME, &arguments->destination,
          "-dump-vmstate of the QEMU that is to load it", "FILE"},
-        {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
-        {"verbose", 0, 0, G_OPTION_ARG_NONE, &verbose, "Print harmless differences too", NULL},
+        {"dname", 0, 0, G_OPTION_ARG_STRING, &arguments->guest.dname,
+         "The guest would have another name at the destination", "NAME"},
+        {"xml", 0, 0, G_OPTION_ARG_FILENAME, &arguments->guest.xml,
+         "It would have another domain XML there", "FILE"},
+        {"tls", 0, 0, G_OPTION_ARG_NONE, &arguments->guest.tls,
+         "QEMU would encrypt its stream itself", NULL},
+        {"force", 0, 0, G_OPTION_ARG_STRING_ARRAY, &arguments->guest.force,
+         "NAME would be overridden; may be given more than once", "NAME"},
+        {"json", 'j', 0, G_OPTION_ARG_NONE, &arguments->json, "Print JSON", NULL},
+        {"verbose", 0, 0, G_OPTION_ARG_NONE, &arguments->verbose, "Print what is harmless, too",
+         NULL},
         G_OPTION_ENTRY_NULL};
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GOptionContext) context = g_option_context_new("[GUEST HOST]");
+    g_autoptr(GError) error = NULL;
+
+    g_option_context_set_summary(
+        context,
+        "Says whether GUEST can move to HOST; or, with --source and --destination, whether a "
+        "QEMU\ncan load the device state that another one saves, or that was saved.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (g_option_context_parse(context, argc, argv, &error))
+        return TRUE;
+    fprintf(stderr, "vmferry check: %s; see vmferry check --help\n", error->message);
+    return FALSE;
+}
+
+static int
+run(Arguments *arguments, int argc, char **argv)
+{
+    gboolean files = arguments->source && arguments->destination && argc == 1;
+    gboolean guest = !arguments->source && !arguments->destination && argc == 3;
     g_autoptr(GError) error = NULL;
     int status;
 
-    g_option_context_set_summary(context, "Says whether a QEMU can load the device state that "
-                                          "another one saves, or that was saved.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "vmferry check: %s; see vmferry check --help\n", error->message);
+    if (guest) {
+        arguments->guest.json = arguments->json;
+        arguments->guest.verbose = arguments->verbose;
+        return vmf_ctl_check_guest(argv[1], argv[2], &arguments->guest);
+    }
+    if (!files) {
+        fprintf(stderr,
+                "vmferry check: expected GUEST HOST, or --source FILE and --destination FILE; "
+                "see vmferry check --help\n");
         return STATUS_UNKNOWN;
     }
-    if (argc != 1 || !source || !destination) {
-        fprintf(stderr, "vmferry check: expected --source FILE and --destination FILE; see vmferry "
-                        "check --help\n");
-        return STATUS_UNKNOWN;
-    }
-    status = check(source, destination, json, verbose, &error);
+    status = check(arguments->source, arguments->destination, arguments->json, arguments->verbose,
+                   &error);
     if (error)
         fprintf(stderr, "vmferry check: %s\n", error->message);
+    return status;
+}
+
+int
+vmf_ctl_check(int argc, char **argv)
+{
+    Arguments arguments = {0};
+    int status = STATUS_UNKNOWN;
+
+    if (parse(&arguments, &argc, &argv))
+        status = run(&arguments, argc, argv);
+    g_free(arguments.source);
+    g_free(arguments.destination);
+    g_free(arguments.guest.dname);
+    g_free(arguments.guest.xml);
+    g_strfreev(arguments.guest.force);
     return status;
 }

@@ -29,6 +29,7 @@ int vmf_ctl_status(int argc, char **argv);
 int vmf_ctl_cancel(int argc, char **argv);
 int vmf_ctl_postcopy(int argc, char **argv);
 int vmf_ctl_bandwidth(int argc, char **argv);
+int vmf_ctl_maintenance(int argc, char **argv);
 int vmf_ctl_peers(int argc, char **argv);
 int vmf_ctl_hook(int argc, char **argv);
 int vmf_ctl_features(int argc, char **argv);

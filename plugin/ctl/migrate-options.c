@@ -33,6 +33,8 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
          "Another name for the guest at the destination", "NAME"},
         {"xml", 0, 0, G_OPTION_ARG_FILENAME, &options->xml,
          "Another domain XML for the destination", "FILE"},
+        {"force", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->force,
+         "Though the check before the move found NAME; may be given more than once", "NAME"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
 
@@ -52,7 +54,7 @@ vmf_migrate_options_add_number(GVariantDict *dict, const char *name, int value, 
     return TRUE;
 }
 
-static gboolean
+gboolean
 vmf_migrate_options_add_file(GVariantDict *dict, const char *path, GError **error)
 {
     g_autofree char *text = NULL;
@@ -94,6 +96,8 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
             g_variant_dict_insert(&dict, strings[i].name, "s", strings[i].value);
+    if (options->force)
+        g_variant_dict_insert(&dict, "force", "^as", options->force);
     if (!vmf_migrate_options_add_number(&dict, "parallel", options->parallel, error) ||
         !vmf_migrate_options_add_number(&dict, "bandwidth", options->bandwidth, error) ||
         !vmf_migrate_options_add_number(&dict, "timeout", options->timeout, error) ||
@@ -109,4 +113,5 @@ vmf_migrate_options_clear(VmfMigrateOptions *options)
     g_free(options->on_timeout);
     g_free(options->dname);
     g_free(options->xml);
+    g_strfreev(options->force);
 }

@@ -24,6 +24,7 @@ typedef struct {
     char *on_timeout;
     char *dname;
     char *xml; /* a file's name */
+    char **force;
 } VmfMigrateOptions;
 
 /* GOption's entries that fill `options`, ending with an empty one; g_free() them. */
@@ -31,5 +32,9 @@ GOptionEntry *vmf_migrate_options_entries(VmfMigrateOptions *options);
 
 /* Floating. NULL and VMF_ERROR_INVALID_ARGUMENT for what cannot be meant. */
 GVariant *vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error);
+
+/* Puts a file's text into `dict` as "xml". NULL: there is none. Error: VMF_ERROR_INVALID_ARGUMENT.
+ */
+gboolean vmf_migrate_options_add_file(GVariantDict *dict, const char *path, GError **error);
 
 void vmf_migrate_options_clear(VmfMigrateOptions *options);
