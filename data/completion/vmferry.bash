@@ -88,8 +88,6 @@ _vmferry() {
         return
         ;;
     hook,*) words='install remove status --folder --program --reload --json --help' ;;
-        esac
-        ;;
     features,*)
         case $cur,$arguments in
         -*) words='--json --help' ;;

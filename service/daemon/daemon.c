@@ -506,6 +506,12 @@ vmf_daemon_on_late(gpointer late)
     return G_SOURCE_CONTINUE;
 }
 
+static void
+vmf_daemon_stop_peer(VmfPeer *peer, gpointer data)
+{
+    vmf_peer_stop(peer);
+}
+
 /* Migrations that touched nothing yet end; what else is short is waited for, shortly. */
 static void
 vmf_daemon_wind_down(VmfDaemon *self)
@@ -517,6 +523,7 @@ vmf_daemon_wind_down(VmfDaemon *self)
     for (GList *item = migrations; item; item = item->next)
         if (vmf_migration_get_state(item->data) == VMF_STATE_PREPARING)
             (void)vmf_migration_request_cancel(item->data, NULL);
+    vmf_daemon_foreach_peer(self, vmf_daemon_stop_peer, NULL);
     vmf_libvirt_stop(self->libvirt);
     vmf_inspector_stop(self->inspector);
     while (vmf_daemon_is_busy(self) && !late)

@@ -39,12 +39,17 @@ vmf_link_service_refuse(GDBusMethodInvocation *invocation, VmfError code, const 
     return TRUE;
 }
 
+/* It said hello, and has not too many questions; FALSE with the invocation answered. */
 static gboolean
-vmf_link_service_check_greeted(VmfLinkService *service, GDBusMethodInvocation *invocation)
+vmf_link_service_admit(VmfLinkService *service, GDBusMethodInvocation *invocation)
 {
-    if (service->greeted)
+    g_autoptr(GError) error = NULL;
+
+    if (!service->greeted)
+        g_set_error_literal(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "expected Hello first");
+    else if (vmf_peer_admit_call(service->peer, invocation, &error))
         return TRUE;
-    vmf_link_service_refuse(invocation, VMF_ERROR_PROTOCOL, "expected Hello first");
+    g_dbus_method_invocation_return_gerror(invocation, error);
     return FALSE;
 }
 
@@ -151,7 +156,7 @@ vmf_link_on_agree(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const
     g_autoptr(GError) error = NULL;
     GVariant *answer;
 
-    if (!vmf_link_service_check_greeted(service, invocation))
+    if (!vmf_link_service_admit(service, invocation))
         return TRUE;
     answer = vmf_negotiation_answer(service->daemon, &request, &error);
     if (answer)
@@ -183,7 +188,7 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
     g_autoptr(VmfAgreement) agreement = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (!vmf_link_service_check_greeted(service, invocation) ||
+    if (!vmf_link_service_admit(service, invocation) ||
         !vmf_link_read_guest(guest, &request, invocation))
         return TRUE;
     if (!vmf_peer_get_config(service->peer)->may_send)
@@ -224,7 +229,7 @@ vmf_link_find_incoming(VmfLinkService *service, const char *id, GDBusMethodInvoc
 {
     VmfIncoming *incoming = vmf_daemon_find_incoming(service->daemon, id);
 
-    if (!vmf_link_service_check_greeted(service, invocation))
+    if (!vmf_link_service_admit(service, invocation))
         return NULL;
     if (incoming && vmf_incoming_get_peer(incoming) == service->peer)
         return incoming;
@@ -267,7 +272,7 @@ vmf_link_on_cancel(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, cons
     VmfMigration *migration = vmf_daemon_find_migration(service->daemon, id);
     g_autoptr(GError) error = NULL;
 
-    if (!vmf_link_service_check_greeted(service, invocation))
+    if (!vmf_link_service_admit(service, invocation))
         return TRUE;
     if (!migration ||
         g_strcmp0(vmf_migration_get_peer(migration), vmf_peer_get_config(service->peer)->name))

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/watchdog.h"
 #include "vmferry-config.h"
 
 typedef struct {
@@ -48,6 +49,20 @@ vmf_arguments_parse(VmfArguments *arguments, int *argc, char ***argv)
     return TRUE;
 }
 
+/* VMFERRY_WATCHDOG_MS, for tests: a main loop that was held up longer than that is a failure. */
+static int
+vmf_run_watched(VmfDaemon *daemon)
+{
+    const char *text = g_getenv("VMFERRY_WATCHDOG_MS");
+    guint limit = text ? (guint)strtoul(text, NULL, 10) : 0;
+    VmfWatchdog *watchdog = limit ? vmf_watchdog_start(limit) : NULL;
+    int status = vmf_daemon_run(daemon);
+
+    if (watchdog && vmf_watchdog_stop(watchdog) > 0 && status == EXIT_SUCCESS)
+        status = EXIT_FAILURE;
+    return status;
+}
+
 static int
 vmf_main(const VmfArguments *arguments)
 {
@@ -82,7 +97,7 @@ vmf_main(const VmfArguments *arguments)
         vmf_warn(NULL, "%s", error->message);
         return EXIT_FAILURE;
     }
-    status = vmf_daemon_run(daemon);
+    status = vmf_run_watched(daemon);
     if (vmf_daemon_is_busy(daemon))
         _exit(status); /* what its threads use stays until the last moment */
     return status;

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "daemon/host-offer.h"
 #include "daemon/link-service.h"
+#include "daemon/pulse.h"
+#include "daemon/redial.h"
 #include "link-bus.h"
 #include "link/agreement.h"
 #include "link/control.h"
@@ -23,6 +25,8 @@ struct _VmfPeer {
     VmfDaemon *daemon; /* outlives its peers */
     VmfPeerConfig *config;
     VmfBusObjectSkeleton *object;
+    VmfRedial *redial; /* NULL at the end; main loop */
+    int calls;         /* of the peer's, that are not answered yet; atomic */
     VmfBusPeer *bus;   /* setters from any thread */
     GMutex lock;       /* for the following */
     gboolean dialling; /* by one worker; the others wait for `dialled` */
@@ -58,15 +62,20 @@ vmf_peer_set_error(VmfPeer *self, const GError *error)
 static void
 vmf_peer_on_closed(GDBusConnection *link, gboolean remote_vanished, GError *why, VmfPeer *self)
 {
+    gboolean dialled;
+
     vmf_info(NULL, "control link with %s closed%s%s", self->config->name, why ? ": " : "",
              why ? why->message : "");
     g_mutex_lock(&self->lock);
     vmf_bus_peer_set_connected(self->bus, --self->links > 0);
-    if (self->link == link) {
+    dialled = self->link == link;
+    if (dialled) {
         g_clear_object(&self->link);
         g_clear_object(&self->remote);
     }
     g_mutex_unlock(&self->lock);
+    if (dialled && self->redial)
+        vmf_redial_lost(self->redial);
 }
 
 /* Any thread: the link is served, and noticed when it closes. */
@@ -79,16 +88,19 @@ vmf_peer_add_link(VmfPeer *self, GDBusConnection *link, gboolean dialled)
     g_mutex_unlock(&self->lock);
     g_signal_connect_object(link, "closed", G_CALLBACK(vmf_peer_on_closed), self, 0);
     vmf_link_service_attach(self->daemon, self, link, dialled);
+    vmf_pulse_start(link, self->config->name);
     g_dbus_connection_start_message_processing(link);
 }
 
 void
 vmf_peer_take_link(VmfPeer *self, GDBusConnection *link)
 {
+    gboolean alone;
     guint links;
 
     g_mutex_lock(&self->lock);
     links = self->links;
+    alone = self->link == NULL;
     g_mutex_unlock(&self->lock);
     if (links >= VMF_PEER_LINKS_MAX) {
         vmf_warn(NULL, "dropped a control link from %s: it has %u already", self->config->name,
@@ -98,6 +110,33 @@ vmf_peer_take_link(VmfPeer *self, GDBusConnection *link)
     vmf_info(NULL, "%s connected", self->config->name);
     /* Lives until it closes: the service holds it. */
     vmf_peer_add_link(self, link, FALSE);
+    if (alone && self->redial)
+        vmf_redial_now(self->redial);
+}
+
+static void
+vmf_peer_on_answered(gpointer calls, GObject *invocation)
+{
+    g_atomic_int_add((int *)calls, -1);
+}
+
+gboolean
+vmf_peer_admit_call(VmfPeer *self, GDBusMethodInvocation *invocation, GError **error)
+{
+    if (g_atomic_int_get(&self->calls) >= VMF_PEER_CALLS_MAX) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
+                    "%d calls of this host wait for their answer already", VMF_PEER_CALLS_MAX);
+        return FALSE;
+    }
+    g_atomic_int_inc(&self->calls);
+    g_object_weak_ref(G_OBJECT(invocation), vmf_peer_on_answered, &self->calls);
+    return TRUE;
+}
+
+void
+vmf_peer_stop(VmfPeer *self)
+{
+    g_clear_pointer(&self->redial, vmf_redial_free);
 }
 
 void
@@ -276,6 +315,7 @@ vmf_peer_finalize(GObject *object)
 {
     VmfPeer *self = VMF_PEER(object);
 
+    vmf_peer_stop(self);
     g_clear_object(&self->link);
     g_clear_object(&self->remote);
     g_clear_object(&self->bus);
@@ -328,5 +368,6 @@ vmf_peer_new(VmfDaemon *daemon, VmfPeerConfig *config)
                  "features", g_variant_new("a(susa{sv})", NULL), NULL);
     self->object = vmf_bus_object_skeleton_new(path);
     vmf_bus_object_skeleton_set_peer(self->object, self->bus);
+    self->redial = vmf_redial_new(self, vmf_daemon_get_workers(daemon));
     return self;
 }

@@ -2,7 +2,9 @@
 /*
  * A peer: one file of peers.d, its object on the bus, and the control links to it.
  *
- * The link that this side dialled is kept and used again; what the peer dialled only answers.
+ * The link that this side dialled is kept and used again, and dialled again when it is lost; what
+ * the peer dialled only answers, and makes this side dial, too. Both are asked whether the peer
+ * still lives.
  * vmf_peer_get_link() blocks and is for worker threads; the rest is for the main loop unless it
  * says otherwise.
  */
@@ -28,6 +30,15 @@ GDBusObjectSkeleton *vmf_peer_get_object(VmfPeer *peer);
  */
 GDBusConnection *vmf_peer_get_link(VmfPeer *peer, GCancellable *cancellable,
                                    GSocketAddress **ret_remote, GError **error);
+
+/* Calls of one peer that may wait for their answer at once, over all its links. */
+#define VMF_PEER_CALLS_MAX 144
+
+/* Counts a call of the peer's until it is answered. Error: LIMIT_REACHED. */
+gboolean vmf_peer_admit_call(VmfPeer *peer, GDBusMethodInvocation *invocation, GError **error);
+
+/* The daemon ends: links are not dialled again. */
+void vmf_peer_stop(VmfPeer *peer);
 
 /* The peer dialled us; a link too many is dropped. */
 void vmf_peer_take_link(VmfPeer *peer, GDBusConnection *link);

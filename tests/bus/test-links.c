@@ -2,6 +2,7 @@
 /* Two daemons on two buses: the control link between them, and who is refused why. */
 #include "fixture.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "link/preface.h"
@@ -148,6 +149,54 @@ test_reconnect_after_a_restart(void **state)
     vmf_wait_until(is_connected, b_at_a, "hostb connected again");
     vmf_host_kill(fixture->b);
     vmf_wait_until(is_not_connected, b_at_a, "the end of the link");
+}
+
+/* Nobody asks for it: each side dials again when it lost the other, or hears from it. */
+static void
+test_links_come_back_by_themselves(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) b_at_a = NULL;
+    g_autoptr(VmfBusPeer) a_at_b = NULL;
+
+    start_both(fixture);
+    connect_to(fixture->a, "hostb");
+    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    for (int i = 0; i < 2; i++) {
+        vmf_host_kill(fixture->b);
+        vmf_wait_until(is_not_connected, b_at_a, "the end of the links");
+        vmf_host_start(fixture->b);
+        vmf_wait_until(is_connected, b_at_a, "hostb connected again");
+        g_clear_object(&a_at_b);
+        a_at_b = vmf_host_get_peer(fixture->b, "hosta");
+        vmf_wait_until(is_connected, a_at_b, "hosta connected again");
+    }
+    /* and the other way round, as hostb has dialled back */
+    connect_to(fixture->b, "hosta");
+    vmf_host_stop(fixture->a);
+    vmf_wait_until(is_not_connected, a_at_b, "the end of the links at hostb");
+    vmf_host_start(fixture->a);
+    vmf_wait_until(is_connected, a_at_b, "hosta connected again");
+}
+
+/* What is stopped keeps its connections open. */
+static void
+test_a_daemon_that_hangs_is_noticed(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) b_at_a = NULL;
+    gint64 begin;
+
+    start_both(fixture);
+    connect_to(fixture->a, "hostb");
+    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_wait_until(is_connected, b_at_a, "hostb connected");
+    begin = g_get_monotonic_time();
+    kill(vmf_host_get_pid(fixture->b), SIGSTOP);
+    vmf_wait_until(is_not_connected, b_at_a, "the end of the link with the hanging hostb");
+    assert_in_range(g_get_monotonic_time() - begin, 0, 25 * G_USEC_PER_SEC);
+    kill(vmf_host_get_pid(fixture->b), SIGCONT);
+    vmf_wait_until(is_connected, b_at_a, "hostb connected again");
 }
 
 static void
@@ -351,6 +400,8 @@ main(void)
         CASE(test_connect),
         CASE(test_features),
         CASE(test_reconnect_after_a_restart),
+        CASE(test_links_come_back_by_themselves),
+        CASE(test_a_daemon_that_hangs_is_noticed),
         CASE(test_the_first_address_that_answers),
         CASE(test_another_name),
         CASE(test_another_authority),
