@@ -213,7 +213,7 @@ static gboolean
 vmf_link_on_check(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, GVariant *guest,
                   VmfLinkService *service)
 {
-    if (!vmf_link_service_check_greeted(service, invocation))
+    if (!vmf_link_service_admit(service, invocation))
         return TRUE;
     if (!vmf_peer_get_config(service->peer)->may_send)
         return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
