@@ -12,27 +12,30 @@ _vmferry() {
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --parallel | --copy-storage | --bandwidth | --timeout | --on-timeout | --dname | --xml | --force | --device | \
-            --source | --destination | --connect | -c | --guest | -g | --peer | -p | --folder | \
-            --program) i=$((i + 1)) ;; # the value is no argument
+        --parallel | --copy-storage | --bandwidth | --downtime | --cache | --zstd | --timeout | \
+            --on-timeout | --dname | --xml | --force | --device | --source | --destination | \
+            --connect | -c | --guest | -g | --peer | -p | --folder | --program) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
         *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else arguments=$((arguments + 1)); fi ;;
         esac
     done
     case $command,$prev in
     migrate,--copy-storage) words='all inc' ;;
+    migrate,--zstd) words='auto off 1 3 6 9' ;;
     migrate,--on-timeout) words='suspend postcopy abort' ;;
     migrate,--xml | check,--xml | check,--source | check,--destination | policy,--guest | policy,-g)
         _vmferry_files "$cur"
         return
         ;;
     peers,--connect | peers,-c | policy,--peer | policy,-p) words=$(vmferry peers --names 2>/dev/null) ;;
-    migrate,--parallel | migrate,--bandwidth | migrate,--timeout | migrate,--dname | inspect,--device) ;;
+    migrate,--parallel | migrate,--bandwidth | migrate,--downtime | migrate,--cache | \
+        migrate,--timeout | migrate,--dname | inspect,--device) ;;
     ,*) words="$commands --help --version" ;;
     migrate,*)
         case $cur,$arguments in
         -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy
-            --persistent --undefine-source --copy-storage --bandwidth --timeout --on-timeout --dname --xml --force
+            --persistent --undefine-source --copy-storage --bandwidth --downtime --cache --no-delta
+            --zstd --timeout --on-timeout --dname --xml --force
             --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/migrate-options.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 GOptionEntry *
@@ -25,6 +27,14 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
          "Take disks along: all, or inc for changes to a backing file", "all|inc"},
         {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options->bandwidth,
          "Put at most MIBS MiB/s on the wire; see vmferry bandwidth", "MIBS"},
+        {"downtime", 0, 0, G_OPTION_ARG_INT, &options->downtime,
+         "Let the guest stand still for at most MS milliseconds at the end (300)", "MS"},
+        {"cache", 0, 0, G_OPTION_ARG_STRING, &options->cache,
+         "Keep SIZE bytes of old pages to send what changed; K, M, G", "SIZE"},
+        {"no-delta", 0, 0, G_OPTION_ARG_NONE, &options->no_delta,
+         "Send pages as they are, changed or not", NULL},
+        {"zstd", 0, 0, G_OPTION_ARG_STRING, &options->zstd,
+         "Compress: auto (default), off, or a level", "auto|off|N"},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &options->timeout,
          "If it is not over in S seconds, do what --on-timeout says", "S"},
         {"on-timeout", 0, 0, G_OPTION_ARG_STRING, &options->on_timeout,
@@ -51,6 +61,48 @@ vmf_migrate_options_add_number(GVariantDict *dict, const char *name, int value, 
     }
     if (value > 0)
         g_variant_dict_insert(dict, name, "u", (guint)value);
+    return TRUE;
+}
+
+/* Bytes, or with K, M, G: powers of 1024. */
+static gboolean
+vmf_migrate_options_add_size(GVariantDict *dict, const char *text, GError **error)
+{
+    static const char units[] = "KMG";
+    char *end = NULL;
+    guint64 value;
+    guint shift = 0;
+
+    if (!text)
+        return TRUE;
+    value = g_ascii_strtoull(text, &end, 10);
+    if (*end && strchr(units, g_ascii_toupper(*end)))
+        shift = 10 * (guint)(strchr(units, g_ascii_toupper(*end++)) - units + 1);
+    if (!g_ascii_isdigit(*text) || *end || value > (guint64)G_MAXINT64 >> shift) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                    "--cache: expected a size like 256M, not '%s'", text);
+        return FALSE;
+    }
+    g_variant_dict_insert(dict, "cache", "t", value << shift);
+    return TRUE;
+}
+
+static gboolean
+vmf_migrate_options_add_zstd(GVariantDict *dict, const char *text, GError **error)
+{
+    gint64 level = -1;
+
+    if (!text)
+        return TRUE;
+    if (g_str_equal(text, "off"))
+        level = 0;
+    else if (!g_str_equal(text, "auto") &&
+             !g_ascii_string_to_signed(text, 10, 1, 19, &level, NULL)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                    "--zstd: expected auto, off or a level of 1 to 19, not '%s'", text);
+        return FALSE;
+    }
+    g_variant_dict_insert(dict, "compression", "i", (gint32)level);
     return TRUE;
 }
 
@@ -93,6 +145,8 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
     for (gsize i = 0; i < G_N_ELEMENTS(flags); i++)
         if (flags[i].value)
             g_variant_dict_insert(&dict, flags[i].name, "b", TRUE);
+    if (options->no_delta)
+        g_variant_dict_insert(&dict, "delta", "b", FALSE);
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
         if (strings[i].value)
             g_variant_dict_insert(&dict, strings[i].name, "s", strings[i].value);
@@ -100,6 +154,9 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
         g_variant_dict_insert(&dict, "force", "^as", options->force);
     if (!vmf_migrate_options_add_number(&dict, "parallel", options->parallel, error) ||
         !vmf_migrate_options_add_number(&dict, "bandwidth", options->bandwidth, error) ||
+        !vmf_migrate_options_add_number(&dict, "downtime", options->downtime, error) ||
+        !vmf_migrate_options_add_size(&dict, options->cache, error) ||
+        !vmf_migrate_options_add_zstd(&dict, options->zstd, error) ||
         !vmf_migrate_options_add_number(&dict, "timeout", options->timeout, error) ||
         !vmf_migrate_options_add_file(&dict, options->xml, error))
         return NULL;
@@ -111,6 +168,8 @@ vmf_migrate_options_clear(VmfMigrateOptions *options)
 {
     g_free(options->copy_storage);
     g_free(options->on_timeout);
+    g_free(options->cache);
+    g_free(options->zstd);
     g_free(options->dname);
     g_free(options->xml);
     g_strfreev(options->force);

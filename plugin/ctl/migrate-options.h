@@ -20,6 +20,10 @@ typedef struct {
     gboolean undefine_source;
     char *copy_storage;
     int bandwidth; /* MiB/s */
+    int downtime;  /* ms */
+    char *cache;   /* "256M" */
+    gboolean no_delta;
+    char *zstd; /* "auto", "off" or a level */
     int timeout;   /* s */
     char *on_timeout;
     char *dname;

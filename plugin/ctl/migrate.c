@@ -85,6 +85,37 @@ vmf_follow_run(VmfFollow *follow)
     g_source_remove(timer);
 }
 
+static guint64
+vmf_migrate_pages(VmfBusMigration *migration, const char *kind)
+{
+    guint64 pages = 0;
+
+    g_variant_lookup(vmf_bus_migration_get_pages(migration), kind, "t", &pages);
+    return pages;
+}
+
+/* What was done to QEMU's stream, in a second line; nothing if it was carried as it is. */
+static void
+vmf_migrate_print_work(VmfBusMigration *migration)
+{
+    const char *untouched = vmf_bus_migration_get_untouched(migration);
+    guint64 whole = vmf_migrate_pages(migration, "whole");
+    guint64 delta = vmf_migrate_pages(migration, "delta");
+    guint64 unchanged = vmf_migrate_pages(migration, "unchanged");
+    double ratio = vmf_bus_migration_get_zstd_ratio(migration);
+
+    if (whole + delta + unchanged > 0) {
+        printf("pages: %" G_GUINT64_FORMAT " zero, %" G_GUINT64_FORMAT
+               " unchanged, %" G_GUINT64_FORMAT " as deltas, %" G_GUINT64_FORMAT " whole",
+               vmf_migrate_pages(migration, "zero"), unchanged, delta, whole);
+        if (ratio > 0)
+            printf("; zstd packed %.1f times", ratio);
+        printf("\n");
+    }
+    if (untouched && *untouched)
+        printf("carried as it is from some point on: %s\n", untouched);
+}
+
 static void
 vmf_migrate_print_result(VmfBusMigration *migration)
 {
@@ -100,6 +131,7 @@ vmf_migrate_print_result(VmfBusMigration *migration)
            vmf_bus_migration_get_domain(migration), vmf_bus_migration_get_peer(migration), seconds,
            vmf_bus_migration_get_downtime(migration), qemu, wire, iterations,
            iterations == 1 ? "" : "s");
+    vmf_migrate_print_work(migration);
 }
 
 static int

@@ -95,6 +95,10 @@ vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
     init.encrypted = !request->options->unencrypted;
     init.postcopy = request->options->postcopy;
     init.bandwidth = request->options->bandwidth;
+    init.downtime = request->options->downtime;
+    init.delta = request->options->delta;
+    if (init.delta.cache == VMF_CACHE_DEFAULT)
+        init.delta.cache = vmf_delta_default_cache(guest->memory);
     migration = vmf_migration_new(&init);
     if (!vmf_daemon_add_migration(request->daemon, migration, &error)) {
         vmf_request_fail(request, error);
@@ -291,6 +295,43 @@ vmf_ask_bandwidth(VmfMigration *migration, GVariant *arguments, GError **error)
     return vmf_migration_request_bandwidth(migration, mibs, error);
 }
 
+/* One of the three is another. */
+static gboolean
+vmf_ask_delta(VmfMigration *migration, GVariant *arguments, GError **error)
+{
+    VmfDelta delta;
+
+    vmf_migration_get_delta(migration, &delta);
+    if (g_variant_is_of_type(arguments, G_VARIANT_TYPE("(b)")))
+        g_variant_get(arguments, "(b)", &delta.on);
+    else if (g_variant_is_of_type(arguments, G_VARIANT_TYPE("(t)")))
+        g_variant_get(arguments, "(t)", &delta.cache);
+    else
+        g_variant_get(arguments, "(i)", &delta.compression);
+    return vmf_migration_request_delta(migration, &delta, error);
+}
+
+static gboolean
+vmf_manager_on_delta(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation, gboolean on,
+                     VmfMigration *migration)
+{
+    return vmf_migration_request(invocation, migration, vmf_ask_delta);
+}
+
+static gboolean
+vmf_manager_on_cache_size(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
+                          guint64 size, VmfMigration *migration)
+{
+    return vmf_migration_request(invocation, migration, vmf_ask_delta);
+}
+
+static gboolean
+vmf_manager_on_compression(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation, int level,
+                           VmfMigration *migration)
+{
+    return vmf_migration_request(invocation, migration, vmf_ask_delta);
+}
+
 static gboolean
 vmf_manager_on_cancel(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
                       VmfMigration *migration)
@@ -321,6 +362,11 @@ vmf_manager_serve_migration(VmfMigration *migration)
     /* The migration holds the skeleton, so this must not hold the migration. */
     g_signal_connect(skeleton, "handle-cancel", G_CALLBACK(vmf_manager_on_cancel), migration);
     g_signal_connect(skeleton, "handle-start-post-copy", G_CALLBACK(vmf_manager_on_postcopy),
+                     migration);
+    g_signal_connect(skeleton, "handle-set-delta", G_CALLBACK(vmf_manager_on_delta), migration);
+    g_signal_connect(skeleton, "handle-set-cache-size", G_CALLBACK(vmf_manager_on_cache_size),
+                     migration);
+    g_signal_connect(skeleton, "handle-set-compression", G_CALLBACK(vmf_manager_on_compression),
                      migration);
     g_signal_connect(skeleton, "handle-set-bandwidth", G_CALLBACK(vmf_manager_on_bandwidth),
                      migration);

@@ -35,7 +35,7 @@ struct _VmfMigration {
 
 G_DEFINE_FINAL_TYPE(VmfMigration, vmf_migration, G_TYPE_OBJECT)
 
-enum { SIGNAL_CANCEL, SIGNAL_POSTCOPY, SIGNAL_BANDWIDTH, SIGNAL_FINISHED, SIGNALS };
+enum { SIGNAL_CANCEL, SIGNAL_POSTCOPY, SIGNAL_BANDWIDTH, SIGNAL_DELTA, SIGNAL_FINISHED, SIGNALS };
 
 static guint vmf_migration_signals[SIGNALS];
 
@@ -205,6 +205,8 @@ vmf_migration_note_statistics(VmfMigration *self, GVariant *statistics, gint64 n
         self->bus, vmf_statistic(statistics, outgoing ? "bytes-from-qemu" : "bytes-to-qemu"));
     vmf_migration_note_wire(
         self, vmf_statistic(statistics, outgoing ? "bytes-wire-out" : "bytes-wire-in"), now);
+    if (outgoing)
+        vmf_delta_show(self->bus, statistics);
 }
 
 /* When it ends if nothing changes; 0 when the guest dirties faster than the link carries. */
@@ -288,17 +290,50 @@ vmf_migration_request_postcopy(VmfMigration *self, GError **error)
     return TRUE;
 }
 
-gboolean
-vmf_migration_request_bandwidth(VmfMigration *self, guint mibs, GError **error)
+/* It runs, and from here. */
+static gboolean
+vmf_migration_check_source(VmfMigration *self, const char *what, GError **error)
 {
     if (!vmf_migration_check_running(self, error))
         return FALSE;
-    if (!vmf_migration_is_outgoing(self)) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
-                    "the bandwidth of migration %s is set on the host that sends it, %s", self->id,
-                    self->peer);
+    if (vmf_migration_is_outgoing(self))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                "the %s of migration %s is set on the host that sends it, %s", what, self->id,
+                self->peer);
+    return FALSE;
+}
+
+static void
+vmf_migration_show_delta(VmfMigration *self, const VmfDelta *delta)
+{
+    g_object_set(self->bus, "delta", delta->on, "cache-limit", delta->cache, "compression",
+                 delta->compression, NULL);
+}
+
+gboolean
+vmf_migration_request_delta(VmfMigration *self, const VmfDelta *delta, GError **error)
+{
+    if (!vmf_delta_check_compression(delta->compression, error) ||
+        !vmf_migration_check_source(self, "compression", error))
         return FALSE;
-    }
+    vmf_migration_show_delta(self, delta);
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_DELTA], 0);
+    return TRUE;
+}
+
+void
+vmf_migration_get_delta(VmfMigration *self, VmfDelta *ret)
+{
+    g_object_get(self->bus, "delta", &ret->on, "cache-limit", &ret->cache, "compression",
+                 &ret->compression, NULL);
+}
+
+gboolean
+vmf_migration_request_bandwidth(VmfMigration *self, guint mibs, GError **error)
+{
+    if (!vmf_migration_check_source(self, "bandwidth", error))
+        return FALSE;
     vmf_bus_migration_set_bandwidth(self->bus, mibs);
     g_signal_emit(self, vmf_migration_signals[SIGNAL_BANDWIDTH], 0);
     return TRUE;
@@ -340,6 +375,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
         g_signal_new("postcopy", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_BANDWIDTH] =
         g_signal_new("bandwidth", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_DELTA] =
+        g_signal_new("delta", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
@@ -368,7 +405,10 @@ vmf_migration_new(const VmfMigrationInit *init)
                  init->origin ? init->origin : "vmferry", "encrypted", init->encrypted, "bandwidth",
                  init->bandwidth, "state", vmf_state_names[VMF_STATE_PREPARING], "started",
                  (guint64)g_get_real_time(), "error", g_variant_new("(ss)", "", ""), "findings",
-                 g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0), NULL);
+                 g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0), "pages",
+                 g_variant_new("a{st}", NULL), "cpu-seconds", g_variant_new("a{sd}", NULL), NULL);
+    vmf_bus_migration_set_downtime_allowed(self->bus, init->downtime);
+    vmf_migration_show_delta(self, &init->delta);
     self->object = vmf_bus_object_skeleton_new(path);
     vmf_bus_object_skeleton_set_migration(self->object, self->bus);
     return self;

@@ -4,14 +4,15 @@
  *
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
- * (somebody asked for it), "bandwidth" (it is another) and "finished" (a final state, once). State
- * goes preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back;
- * what comes after a final state is ignored.
+ * (somebody asked for it), "bandwidth" and "delta" (they are others) and "finished" (a final state,
+ * once). State goes preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled,
+ * never back; what comes after a final state is ignored.
  */
 #pragma once
 
 #include <gio/gio.h>
 
+#include "daemon/delta.h"
 #include "daemon/libvirt.h"
 
 #define VMF_TYPE_MIGRATION (vmf_migration_get_type())
@@ -39,6 +40,8 @@ typedef struct {
     gboolean encrypted;
     gboolean postcopy; /* may be switched to it */
     guint bandwidth;   /* MiB/s; 0: no bound */
+    guint downtime;    /* ms that are allowed */
+    VmfDelta delta;
 } VmfMigrationInit;
 
 VmfMigration *vmf_migration_new(const VmfMigrationInit *init);
@@ -91,3 +94,10 @@ gboolean vmf_migration_request_bandwidth(VmfMigration *migration, guint mibs, GE
 
 /* Bytes per second; 0: no bound. Any thread. */
 guint64 vmf_migration_get_bandwidth(VmfMigration *migration);
+
+/* Likewise "delta". Errors: NO_SUCH_MIGRATION, NOT_SUPPORTED (incoming), INVALID_ARGUMENT. */
+gboolean vmf_migration_request_delta(VmfMigration *migration, const VmfDelta *delta,
+                                     GError **error);
+
+/* Any thread. */
+void vmf_migration_get_delta(VmfMigration *migration, VmfDelta *ret);

@@ -18,6 +18,10 @@ vmf_option_take(const VmfOption *option, GVariant *value)
         *(guint *)option->value = g_variant_get_uint32(value);
     else if (*option->type == 'a')
         *(char ***)option->value = g_variant_dup_strv(value, NULL);
+    else if (*option->type == 't')
+        *(guint64 *)option->value = g_variant_get_uint64(value);
+    else if (*option->type == 'i')
+        *(gint32 *)option->value = g_variant_get_int32(value);
     else
         *(char **)option->value = g_variant_dup_string(value, NULL);
 }
@@ -78,9 +82,11 @@ vmf_options_check_values(const VmfOptions *options, const char *on_timeout, GErr
         problem = "copy-storage: expected 'all' or 'inc'";
     else if (on_timeout && options->timeout == 0)
         problem = "on-timeout: needs a timeout";
+    else if (options->downtime == 0)
+        problem = "downtime: at least 1 ms";
     if (problem)
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT, problem);
-    return problem == NULL;
+    return problem == NULL && vmf_delta_check_compression(options->delta.compression, error);
 }
 
 static gboolean
@@ -132,6 +138,10 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"undefine-source", "b", &options->undefine_source},
         {"copy-storage", "s", &options->copy_storage},
         {"bandwidth", "u", &options->bandwidth},
+        {"downtime", "u", &options->downtime},
+        {"delta", "b", &options->delta.on},
+        {"cache", "t", &options->delta.cache},
+        {"compression", "i", &options->delta.compression},
         {"timeout", "u", &options->timeout},
         {"on-timeout", "s", &on_timeout},
         {"dname", "s", &options->dname},
@@ -139,6 +149,8 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"force", "as", &options->force},
     };
 
+    options->downtime = VMF_DOWNTIME_DEFAULT;
+    options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO};
     if (!vmf_options_read(dict, known, G_N_ELEMENTS(known), error) ||
         !vmf_on_timeout_parse(on_timeout, &options->on_timeout, error) ||
         !vmf_options_check_values(options, on_timeout, error))

@@ -11,6 +11,10 @@
 #include <glib.h>
 #include <libvirt/libvirt.h>
 
+#include "daemon/delta.h"
+
+#define VMF_DOWNTIME_DEFAULT 300 /* ms, as libvirt's */
+
 typedef enum {
     VMF_ON_TIMEOUT_SUSPEND,  /* stop the guest, so that the rest gets through */
     VMF_ON_TIMEOUT_POSTCOPY, /* switch to post-copy */
@@ -26,6 +30,8 @@ typedef struct {
     gboolean undefine_source;
     char *copy_storage; /* "all", "inc" or NULL */
     guint bandwidth;    /* MiB/s on the wire; 0: no bound */
+    VmfDelta delta;     /* cache: VMF_CACHE_DEFAULT unless it was said */
+    guint downtime;     /* ms that are allowed */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;
     char *dname;

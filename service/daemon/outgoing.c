@@ -143,6 +143,20 @@ vmf_outgoing_on_bandwidth(VmfMigration *migration, VmfOutgoing *self)
         vmf_pump_set_bandwidth(self->pump, rate);
 }
 
+static void
+vmf_outgoing_on_delta(VmfMigration *migration, VmfOutgoing *self)
+{
+    VmfDelta delta;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    vmf_migration_get_delta(migration, &delta);
+    vmf_info(vmf_outgoing_id(self),
+             "deltas are %s, a cache of %" G_GUINT64_FORMAT " bytes, compression %d",
+             delta.on ? "on" : "off", delta.cache, delta.compression);
+    if (self->pump)
+        vmf_pump_set_delta(self->pump, &delta);
+}
+
 /* ---- what the pump says (main loop) ---- */
 
 static void
@@ -557,6 +571,7 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     g_mutex_init(&self->lock);
     g_signal_connect(migration, "cancel", G_CALLBACK(vmf_outgoing_on_cancel), self);
     g_signal_connect(migration, "bandwidth", G_CALLBACK(vmf_outgoing_on_bandwidth), self);
+    g_signal_connect(migration, "delta", G_CALLBACK(vmf_outgoing_on_delta), self);
     vmf_info(vmf_outgoing_id(self), "guest '%s' goes to %s", vmf_migration_get_domain(migration),
              vmf_migration_get_peer(migration));
     self->watch = vmf_job_watch_start(migration, vmf_daemon_get_libvirt(daemon),

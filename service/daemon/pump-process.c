@@ -285,6 +285,14 @@ vmf_pump_refuse_channel(VmfPump *self, guint channel, const char *reason)
 }
 
 void
+vmf_pump_set_delta(VmfPump *self, const VmfDelta *delta)
+{
+    vmf_bus_pump_call_set_delta(self->proxy, delta->on, NULL, NULL, NULL);
+    vmf_bus_pump_call_set_cache_size(self->proxy, delta->cache, NULL, NULL, NULL);
+    vmf_bus_pump_call_set_compression(self->proxy, delta->compression, NULL, NULL, NULL);
+}
+
+void
 vmf_pump_set_bandwidth(VmfPump *self, guint64 rate)
 {
     vmf_bus_pump_call_set_bandwidth(self->proxy, rate, NULL, NULL, NULL);

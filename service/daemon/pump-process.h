@@ -12,6 +12,7 @@
 #include <gio/gio.h>
 
 #include "daemon/config.h"
+#include "daemon/delta.h"
 #include "link/agreement.h"
 #include "link/ticket.h"
 
@@ -48,6 +49,9 @@ void vmf_pump_attach_channel(VmfPump *pump, const char *kind, guint link, GSocke
 /* The destination's answer to "channel-wanted". */
 void vmf_pump_answer_channel(VmfPump *pump, guint channel, GSocket *socket);
 void vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason);
+
+/* Any thread. What it does to QEMU's stream, from here on. */
+void vmf_pump_set_delta(VmfPump *pump, const VmfDelta *delta);
 
 /* Any thread. Bytes per second that it sends at most; 0: no bound. */
 void vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate);
