@@ -39,8 +39,9 @@ typedef struct {
     char **force; /* names of concerns (precheck.h); NULL: none */
 } VmfOptions;
 
-/* One key that an a{sv} may have: "b" into a gboolean, "u" into a guint, "s" into a char *, "as"
- * into a char ** (owned).
+/*
+ * One key that an a{sv} may have: "b" into a gboolean, "u" a guint, "t" a guint64, "i" a gint32,
+ * "s" a char *, "as" a char ** (owned).
  */
 typedef struct {
     const char *name;

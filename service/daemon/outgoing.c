@@ -285,6 +285,7 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     g_autoptr(GSocket) data = NULL;
     VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
                                    self->agreement, self->cancellable, error);
+    VmfDelta delta;
 
     if (!pump)
         return FALSE;
@@ -293,6 +294,8 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     g_mutex_lock(&self->lock);
     self->pump = pump;
     vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));
+    vmf_migration_get_delta(self->migration, &delta);
+    vmf_pump_set_delta(pump, &delta);
     g_mutex_unlock(&self->lock);
     data = vmf_data_dial(self->remote, self->ticket, self->cancellable, error);
     return data && vmf_pump_attach_link(pump, data, 0, self->secret, self->cancellable, error);

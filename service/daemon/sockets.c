@@ -110,13 +110,16 @@ vmf_sockets_start(VmfSockets *self, VmfPeer *peer, VmfFollow *follow, const char
                   const char *uuid, const char *origin, GError **error)
 {
     g_autofree char *id = g_uuid_string_random();
-    VmfMigrationInit init = {.id = id,
-                             .domain = name,
-                             .uuid = uuid,
-                             .origin = origin,
-                             .peer = vmf_peer_get_config(peer)->name,
-                             .outgoing = TRUE,
-                             .encrypted = TRUE};
+    VmfMigrationInit init = {
+        .id = id,
+        .domain = name,
+        .uuid = uuid,
+        .origin = origin,
+        .peer = vmf_peer_get_config(peer)->name,
+        .outgoing = TRUE,
+        .encrypted = TRUE,
+        .downtime = VMF_DOWNTIME_DEFAULT,
+        .delta = {TRUE, vmf_delta_default_cache(VMF_CACHE_MOST), VMF_COMPRESSION_AUTO}};
     g_autoptr(VmfMigration) migration = NULL;
 
     id[8] = '\0'; /* as those that vmferry migrate starts */

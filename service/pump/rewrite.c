@@ -30,6 +30,7 @@ struct VmfRewrite {
     VmfChunk *chunk; /* output that is put together */
     gsize filled;    /* behind the headroom */
     VmfRewriteFigures figures;
+    VmfBasesFigures before; /* of bases that are gone */
 };
 
 VmfRewrite *
@@ -58,6 +59,20 @@ vmf_rewrite_free(VmfRewrite *self)
     g_clear_pointer(&self->chunk, vmf_chunk_unref);
     g_free(self->why);
     g_free(self);
+}
+
+/* Their counts stay. */
+static void
+vmf_rewrite_drop_bases(VmfRewrite *self)
+{
+    VmfBasesFigures now;
+
+    if (!self->bases)
+        return;
+    vmf_bases_get_figures(self->bases, &now);
+    self->before.hits += now.hits;
+    self->before.misses += now.misses;
+    g_clear_pointer(&self->bases, vmf_bases_free);
 }
 
 /* ---- output ---- */
@@ -266,7 +281,7 @@ vmf_rewrite_let_go(VmfRewrite *self)
     vmf_rewrite_flush(self);
     vmf_slice_queue_clear(&self->unread);
     self->passed = 0;
-    g_clear_pointer(&self->bases, vmf_bases_free);
+    vmf_rewrite_drop_bases(self);
 }
 
 void
@@ -301,7 +316,7 @@ vmf_rewrite_set_on(VmfRewrite *self, gboolean on)
     if (self->why || self->on == on)
         return;
     self->on = on;
-    g_clear_pointer(&self->bases, vmf_bases_free);
+    vmf_rewrite_drop_bases(self);
     if (!on) {
         /* from here on all goes by as it comes */
         for (guint i = 0; i < self->unread.count; i++)
@@ -331,4 +346,6 @@ vmf_rewrite_get_figures(const VmfRewrite *self, VmfRewriteFigures *ret)
         vmf_bases_get_figures(self->bases, &bases);
     *ret = self->figures;
     ret->bases = bases;
+    ret->bases.hits += self->before.hits;
+    ret->bases.misses += self->before.misses;
 }
