@@ -112,6 +112,37 @@ test_bandwidth_is_set_at_any_time(void **state)
     assert_int_equal(vmf_bus_migration_get_bandwidth(migration), 7);
 }
 
+static gboolean
+stages_are_set(gpointer migration)
+{
+    return !vmf_bus_migration_get_delta(migration) &&
+           vmf_bus_migration_get_cache_limit(migration) == 12345 &&
+           vmf_bus_migration_get_compression(migration) == 5;
+}
+
+static void
+test_stages_are_set_at_any_time(void **state)
+{
+    VmfHost *host = ((Fixture *)*state)->host;
+    g_autoptr(VmfBusMigration) migration = NULL;
+    g_autoptr(GError) error = NULL;
+
+    vmf_host_start(host);
+    migration = vmf_host_migrate(host, "running", "silent");
+    assert_true(vmf_bus_migration_get_delta(migration));
+    assert_int_equal(vmf_bus_migration_get_compression(migration), -1);
+    assert_in_range(vmf_bus_migration_get_cache_limit(migration), 1, 512 << 20);
+    assert_true(vmf_bus_migration_call_set_delta_sync(migration, FALSE, NULL, NULL));
+    assert_true(vmf_bus_migration_call_set_cache_size_sync(migration, 12345, NULL, NULL));
+    assert_true(vmf_bus_migration_call_set_compression_sync(migration, 5, NULL, NULL));
+    vmf_wait_until(stages_are_set, migration, "stages");
+    vmf_bus_migration_call_set_compression_sync(migration, 20, NULL, &error);
+    vmf_assert_error(g_steal_pointer(&error), "InvalidArgument", "1 to 19");
+    cancel(migration);
+    vmf_bus_migration_call_set_delta_sync(migration, TRUE, NULL, &error);
+    vmf_assert_error(g_steal_pointer(&error), "NoSuchMigration", "over already");
+}
+
 static void
 test_one_migration_of_a_guest_at_a_time(void **state)
 {
@@ -275,6 +306,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_a_migration_while_it_prepares),
         CASE(test_bandwidth_is_set_at_any_time),
+        CASE(test_stages_are_set_at_any_time),
         CASE(test_one_migration_of_a_guest_at_a_time),
         CASE(test_the_limit_of_migrations),
         CASE(test_cancel_while_connecting),

@@ -28,6 +28,10 @@ test_none(void **state)
     assert_int_equal(options->parallel, 0);
     assert_int_equal(options->bandwidth, 0);
     assert_int_equal(options->timeout, 0);
+    assert_int_equal(options->downtime, 300);
+    assert_true(options->delta.on);
+    assert_true(options->delta.cache == VMF_CACHE_DEFAULT);
+    assert_int_equal(options->delta.compression, VMF_COMPRESSION_AUTO);
     assert_int_equal(options->on_timeout, VMF_ON_TIMEOUT_SUSPEND);
     assert_null(options->copy_storage);
     assert_null(options->dname);
