@@ -251,6 +251,10 @@ test_migrate_refused(void **state)
     assert_complains(host, "migrate --parallel 33 running away", VMF_EXIT_USAGE, "at most 32");
     assert_complains(host, "migrate --copy-storage=some running away", VMF_EXIT_USAGE,
                      "copy-storage");
+    assert_complains(host, "migrate --cache=12X running away", VMF_EXIT_USAGE, "like 256M");
+    assert_complains(host, "migrate --cache=99999999999G running away", VMF_EXIT_USAGE, "--cache");
+    assert_complains(host, "migrate --zstd=20 running away", VMF_EXIT_USAGE, "1 to 19");
+    assert_complains(host, "migrate --downtime=-1 running away", VMF_EXIT_USAGE, "--downtime");
     assert_complains(host, "migrate --xml=/nowhere.xml running away", VMF_EXIT_USAGE,
                      "/nowhere.xml");
 }
@@ -265,9 +269,15 @@ test_migrate_fails(void **state)
     JsonObject *error;
 
     assert_complains(host, "migrate --quiet running away", VMF_EXIT_FAILED, "cannot reach away");
-    node = run_json(host, "migrate --json running away", VMF_EXIT_FAILED);
+    node =
+        run_json(host, "migrate --json --no-delta --cache 3k --zstd 7 --downtime 40 running away",
+                 VMF_EXIT_FAILED);
     migration = json_node_get_object(node);
-    assert_int_equal(json_object_get_size(migration), 23);
+    assert_int_equal(json_object_get_size(migration), 35);
+    assert_false(json_object_get_boolean_member(migration, "Delta"));
+    assert_int_equal(json_object_get_int_member(migration, "CacheLimit"), 3072);
+    assert_int_equal(json_object_get_int_member(migration, "Compression"), 7);
+    assert_int_equal(json_object_get_int_member(migration, "DowntimeAllowed"), 40);
     assert_string_equal(json_object_get_string_member(migration, "Domain"), "running");
     assert_string_equal(json_object_get_string_member(migration, "Uuid"), VMF_UUID_RUNNING);
     assert_string_equal(json_object_get_string_member(migration, "Peer"), "away");
