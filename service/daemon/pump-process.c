@@ -177,6 +177,7 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     g_autoptr(GSocket) control = NULL;
     g_autoptr(GError) problem = NULL;
     g_autoptr(GVariant) key = g_variant_ref_sink(vmf_pump_secret(secret));
+    gboolean cancelled;
 
     self->id = g_strdup(id);
     self->socket_path = vmf_pump_socket_path(config->run_directory, id);
@@ -194,9 +195,9 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     if (self->process) /* it would wait for its Start for ever */
         g_subprocess_force_exit(self->process);
     (void)g_unlink(self->socket_path);
-    g_set_error(error, VMF_ERROR,
-                g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? VMF_ERROR_CANCELLED
-                                                                           : VMF_ERROR_PUMP_FAILED,
+    cancelled = g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    problem = vmf_error_normalize(g_steal_pointer(&problem));
+    g_set_error(error, VMF_ERROR, cancelled ? VMF_ERROR_CANCELLED : VMF_ERROR_PUMP_FAILED,
                 "cannot start %s: %s%s", config->pump_path, problem->message,
                 self->process ? "; what it says is in vmferryd's log" : "");
     return NULL;

@@ -194,6 +194,25 @@ vmf_pump_free(VmfPump *pump)
     g_free(pump);
 }
 
+/*
+ * Whether a limit on this process leaves it what it may need at most; asked before anything moves.
+ * The memory is not touched, and given back.
+ */
+static gboolean
+vmf_pump_check_memory(GError **error)
+{
+    gsize most = VMF_KEPT_MAX + VMF_CREDIT_POOL;
+    g_autofree void *all = g_try_malloc(most);
+
+    if (all)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
+                "no memory for buffers: the pump may need %" G_GSIZE_FORMAT
+                " MiB, and a limit of this host does not allow it so much",
+                most / (1024 * 1024));
+    return FALSE;
+}
+
 gboolean
 vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *secret,
                gsize secret_length, gboolean encrypt, GVariant *options, GError **error)
@@ -213,7 +232,7 @@ vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *s
                     VMF_TICKET_SECRET_SIZE);
         return FALSE;
     }
-    if (!vmf_pump_options_parse(options, &pump->options, error))
+    if (!vmf_pump_options_parse(options, &pump->options, error) || !vmf_pump_check_memory(error))
         return FALSE;
     g_free(pump->id);
     pump->id = g_strdup(id);

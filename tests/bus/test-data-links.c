@@ -333,6 +333,48 @@ test_a_ticket_that_waits(void **state)
     assert_int_equal(vmf_host_count_log(fixture->b, "a ticket that is expired"), 1);
 }
 
+/* ---- no memory ---- */
+
+/* A pump with less address space than it may need. */
+static void
+limit_pump(VmfHost *host)
+{
+    g_autofree char *path = vmf_host_path(host, "pump");
+    g_autofree char *text = g_strdup_printf("#!/bin/sh\nulimit -v 150000\nexec '%s' \"$@\"\n",
+                                            vmf_program("VMFERRY_PUMP"));
+
+    assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+    vmf_host_set(host, "Pump", "Path", path);
+}
+
+/* Said before the source does anything about its guest. */
+static void
+test_no_memory_for_buffers(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GVariant) answer = NULL;
+    GError *error = NULL;
+
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* it takes terabytes of address space itself */
+#endif
+    vmf_impostor_assert_answered(fixture->link, "Finish",
+                                 "('" VMF_IMPOSTOR_ID "', 'org.vmferry1.Error.Cancelled', '')");
+    vmf_wait_property(fixture->migration, "state", "cancelled");
+    g_dbus_connection_close_sync(fixture->link, NULL, NULL);
+    g_clear_object(&fixture->link);
+    vmf_host_stop(fixture->b);
+    limit_pump(fixture->b);
+    vmf_host_start(fixture->b);
+    fixture->link = vmf_impostor_greet(fixture->a, fixture->b);
+    answer = vmf_impostor_call(fixture->link, "Prepare", "('76543210', {" VMF_IMPOSTOR_GUEST "})",
+                               &error);
+    assert_null(answer);
+    vmf_assert_error(error, "PumpFailed", "no memory for buffers: the pump may need 192 MiB");
+    vmf_host_assert_clean(fixture->b);
+    assert_int_equal(vmf_host_count_log(fixture->b, "no memory for buffers"), 1);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int
@@ -345,6 +387,7 @@ main(void)
         CASE(test_frames_out_of_order),
         CASE(test_a_ticket_without_its_secret),
         CASE(test_a_ticket_that_waits),
+        CASE(test_no_memory_for_buffers),
     };
 
     return cmocka_run_group_tests_name("bus-data-links", tests, NULL, NULL);
