@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 
+#include <errno.h>
+
 #include <gio/gio.h>
 
 #define P VMF_ERROR_PREFIX
@@ -77,6 +79,8 @@ vmf_error_translate(const GError *error)
         {G_IO_ERROR_TIMED_OUT, VMF_ERROR_TIMED_OUT},
         {G_IO_ERROR_CLOSED, VMF_ERROR_LINK_BROKEN},
         {G_IO_ERROR_CONNECTION_CLOSED, VMF_ERROR_LINK_BROKEN},
+        {G_IO_ERROR_NO_SPACE, VMF_ERROR_LIMIT_REACHED},
+        {G_IO_ERROR_TOO_MANY_OPEN_FILES, VMF_ERROR_LIMIT_REACHED},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(codes); i++)
@@ -102,6 +106,17 @@ vmf_error_normalize(GError *error)
     plain = g_error_new_literal(VMF_ERROR, (int)vmf_error_translate(error), error->message);
     g_error_free(error);
     return plain;
+}
+
+gboolean
+vmf_error_set_errno(GError **error, const char *what)
+{
+    int code = errno;
+    g_autoptr(GError) raw =
+        g_error_new_literal(G_IO_ERROR, (int)g_io_error_from_errno(code), g_strerror(code));
+
+    g_set_error(error, VMF_ERROR, (int)vmf_error_translate(raw), "%s: %s", what, raw->message);
+    return FALSE;
 }
 
 char *

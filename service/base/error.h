@@ -37,7 +37,7 @@ typedef enum {
     VMF_ERROR_AGREEMENT_REFUSED,   /* no such agreement, or it is used, expired or another's */
     VMF_ERROR_TICKET_REFUSED,      /* a data connection with an unknown, used or expired ticket */
     VMF_ERROR_LINK_BROKEN,         /* a connection ended before its work did */
-    VMF_ERROR_LIMIT_REACHED,       /* a configured or built-in limit */
+    VMF_ERROR_LIMIT_REACHED,       /* a configured or built-in limit, or one of the host */
     VMF_ERROR_LIBVIRT_UNAVAILABLE, /* libvirtd cannot be reached */
     VMF_ERROR_LIBVIRT_FAILED,      /* libvirt or QEMU refused or failed */
     VMF_ERROR_PUMP_FAILED,         /* vmferry-pump could not start, or died */
@@ -62,10 +62,14 @@ VmfError vmf_error_from_name(const char *name);
 
 /*
  * What a bus client should see of any GError: a VMF_ERROR as it is, with the D-Bus decoration of a
- * remote error removed and its message cleaned; a connection that ended as VMF_ERROR_LINK_BROKEN;
- * others as VMF_ERROR_FAILED with their message. Takes `error`.
+ * remote error removed and its message cleaned; a connection that ended as VMF_ERROR_LINK_BROKEN; no
+ * room or no descriptor as VMF_ERROR_LIMIT_REACHED; others as VMF_ERROR_FAILED with their message.
+ * Takes `error`.
  */
 GError *vmf_error_normalize(GError *error);
+
+/* Likewise of errno: "`what`: No space left on device". Returns FALSE. */
+gboolean vmf_error_set_errno(GError **error, const char *what);
 
 /*
  * Text from another host, fit for a log line and a terminal: at most 1000 bytes, and a space for

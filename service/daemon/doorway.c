@@ -94,6 +94,7 @@ vmf_doorway_bind(VmfDoorway *self, GError **error)
     const char *path = self->setup.path;
     g_autofree char *directory = g_path_get_dirname(path);
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
+    GError *problem = NULL;
     GStatBuf info;
 
     self->socket =
@@ -102,17 +103,18 @@ vmf_doorway_bind(VmfDoorway *self, GError **error)
         return FALSE;
     (void)g_mkdir(directory, 0711);
     (void)g_unlink(path);
-    if (!g_socket_bind(self->socket, address, FALSE, error) ||
-        !g_socket_listen(self->socket, error))
+    if (!g_socket_bind(self->socket, address, FALSE, &problem) ||
+        !g_socket_listen(self->socket, &problem)) {
+        g_propagate_prefixed_error(error, vmf_error_normalize(problem), "%s: ", path);
         return FALSE;
+    }
     /* Between bind and here only root could connect, and the umask keeps it so. */
     if (g_chmod(path, 0600) == 0 && chown(path, self->setup.uid, self->setup.gid) == 0 &&
         g_lstat(path, &info) == 0) {
         self->inode = info.st_ino;
         return TRUE;
     }
-    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", path, g_strerror(errno));
-    return FALSE;
+    return vmf_error_set_errno(error, path);
 }
 
 VmfDoorway *

@@ -177,7 +177,7 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     g_autoptr(GSocket) control = NULL;
     g_autoptr(GError) problem = NULL;
     g_autoptr(GVariant) key = g_variant_ref_sink(vmf_pump_secret(secret));
-    gboolean cancelled;
+    gboolean cancelled, limited;
 
     self->id = g_strdup(id);
     self->socket_path = vmf_pump_socket_path(config->run_directory, id);
@@ -197,7 +197,11 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     (void)g_unlink(self->socket_path);
     cancelled = g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED);
     problem = vmf_error_normalize(g_steal_pointer(&problem));
-    g_set_error(error, VMF_ERROR, cancelled ? VMF_ERROR_CANCELLED : VMF_ERROR_PUMP_FAILED,
+    limited = g_error_matches(problem, VMF_ERROR, VMF_ERROR_LIMIT_REACHED);
+    g_set_error(error, VMF_ERROR,
+                cancelled ? VMF_ERROR_CANCELLED
+                : limited ? VMF_ERROR_LIMIT_REACHED
+                          : VMF_ERROR_PUMP_FAILED,
                 "cannot start %s: %s%s", config->pump_path, problem->message,
                 self->process ? "; what it says is in vmferryd's log" : "");
     return NULL;

@@ -75,6 +75,5 @@ vmf_socket_folder_make(const char *run_directory, const char *host, guint uid, g
     if ((g_mkdir(folder, 0700) == 0 || errno == EEXIST) && chown(folder, uid, gid) == 0 &&
         g_chmod(folder, 0711) == 0)
         return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "%s: %s", folder, g_strerror(errno));
-    return FALSE;
+    return vmf_error_set_errno(error, folder);
 }

@@ -2,6 +2,7 @@
 #include "cmocka-all.h"
 
 #include <gio/gio.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -65,6 +66,8 @@ test_normalize_ends_of_connections(void **state)
     } cases[] = {{G_IO_ERROR_TIMED_OUT, VMF_ERROR_TIMED_OUT},
                  {G_IO_ERROR_CLOSED, VMF_ERROR_LINK_BROKEN},
                  {G_IO_ERROR_CONNECTION_CLOSED, VMF_ERROR_LINK_BROKEN},
+                 {G_IO_ERROR_NO_SPACE, VMF_ERROR_LIMIT_REACHED},
+                 {G_IO_ERROR_TOO_MANY_OPEN_FILES, VMF_ERROR_LIMIT_REACHED},
                  {G_IO_ERROR_NOT_FOUND, VMF_ERROR_FAILED}};
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -73,6 +76,21 @@ test_normalize_ends_of_connections(void **state)
 
         assert_true(g_error_matches(error, VMF_ERROR, (int)cases[i].to));
     }
+}
+
+static void
+test_errno(void **state)
+{
+    g_autoptr(GError) full = NULL;
+    g_autoptr(GError) absent = NULL;
+
+    errno = ENOSPC;
+    assert_false(vmf_error_set_errno(&full, "/run/x"));
+    assert_true(g_error_matches(full, VMF_ERROR, VMF_ERROR_LIMIT_REACHED));
+    assert_string_equal(full->message, "/run/x: No space left on device");
+    errno = ENOENT;
+    assert_false(vmf_error_set_errno(&absent, "/run/y"));
+    assert_true(g_error_matches(absent, VMF_ERROR, VMF_ERROR_FAILED));
 }
 
 static void
@@ -112,6 +130,7 @@ main(void)
         cmocka_unit_test(test_gdbus_maps_both_ways),
         cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_normalize_ends_of_connections),
+        cmocka_unit_test(test_errno),
         cmocka_unit_test(test_remote_text_is_cleaned),
         cmocka_unit_test(test_cut_text_is_still_text),
     };
