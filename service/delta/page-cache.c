@@ -4,22 +4,22 @@
 #include <string.h>
 
 #include "delta/arena.h"
+#include "delta/page-history.h"
 #include "delta/page-table.h"
 #include "delta/xbzrle-private.h"
 
-#define SENDS_MAX 255u
-#define CANDIDATES 8u /* slots looked at to find one to give up */
+#define CANDIDATES 8u /* slots looked at to find one to give up, by fours that stand together */
 #define NO_SLOT 0u
+#define SLOTS_MAX ((1u << 28) - 2)
+#define KEEP 1.02f /* what comes must be worth more than what it displaces, by this factor */
+#define WAIT_CLASSES 256u
 
-/* Of every page that was seen. */
-typedef struct {
-    uint32_t slot; /* and 1; NO_SLOT: not cached */
-    uint8_t sends;
-} Page;
+typedef VmfPageHistory Page;
 
 typedef struct {
     uint64_t key;
-    Page *page; /* NULL: free */
+    Page *page;     /* NULL: free */
+    uint16_t round; /* in which it was stored */
 } Slot;
 
 struct VmfPageCache {
@@ -30,6 +30,7 @@ struct VmfPageCache {
     GArray *slots;
     GArray *free; /* guint: slots without a page */
     guint slots_max;
+    VmfScan scan;
     uint64_t random;
     VmfXbzrleAhead ahead;
     VmfPageCacheFigures figures;
@@ -47,6 +48,7 @@ vmf_page_cache_new(size_t page_size, uint64_t limit)
     cache->slots = g_array_new(FALSE, FALSE, sizeof(Slot));
     cache->free = g_array_new(FALSE, FALSE, sizeof(guint));
     cache->random = 1;
+    vmf_scan_init(&cache->scan);
     vmf_page_cache_set_limit(cache, limit);
     return cache;
 }
@@ -92,23 +94,35 @@ random_below(VmfPageCache *cache, guint bound)
     return (guint)((cache->random >> 32) * bound >> 32);
 }
 
-/* The least used of a few, if it was used less than `page`. */
+/* Of a few, the one that is worth least, if `page` is worth more. */
 static Page *
-find_victim(VmfPageCache *cache, const Page *page)
+find_victim(VmfPageCache *cache, const Page *page, uint64_t key)
 {
+    float longest = vmf_page_history_wait(page, &cache->scan, key) * KEEP;
     Page *victim = NULL;
 
-    for (guint i = 0; i < CANDIDATES; i++) {
-        Slot *slot = slot_at(cache, random_below(cache, cache->slots->len));
+    for (guint i = 0, at = 0; i < CANDIDATES; i++, at++) {
+        Slot *slot;
+        float wait;
 
-        if (slot->page && (!victim || slot->page->sends < victim->sends))
+        if (i % 4 == 0)
+            at = random_below(cache, cache->slots->len) & ~3u;
+        slot = slot_at(cache, MIN(at, cache->slots->len - 1));
+        if (!slot->page)
+            continue;
+        if (slot->round != cache->scan.round)
+            vmf_scan_learn(&cache->scan, slot->page, slot->key);
+        wait = vmf_page_history_wait(slot->page, &cache->scan, slot->key);
+        if (wait > longest) {
+            longest = wait;
             victim = slot->page;
+        }
     }
-    return victim && victim->sends < page->sends ? victim : NULL;
+    return victim;
 }
 
 static gboolean
-make_room(VmfPageCache *cache, const Page *page)
+make_room(VmfPageCache *cache, const Page *page, uint64_t key)
 {
     Page *victim;
 
@@ -124,7 +138,7 @@ make_room(VmfPageCache *cache, const Page *page)
         g_array_append_val(cache->free, slot);
         return TRUE;
     }
-    if (cache->slots->len == 0 || !(victim = find_victim(cache, page)))
+    if (cache->slots->len == 0 || !(victim = find_victim(cache, page, key)))
         return FALSE;
     release(cache, victim);
     cache->figures.evictions++;
@@ -142,13 +156,35 @@ store(VmfPageCache *cache, uint64_t key, Page *page, const uint8_t *content)
 {
     guint slot;
 
-    if (is_zero(content, cache->page_size) || !make_room(cache, page))
+    if (is_zero(content, cache->page_size) || !make_room(cache, page, key))
         return;
     slot = g_array_index(cache->free, guint, cache->free->len - 1);
     g_array_set_size(cache->free, cache->free->len - 1);
-    *slot_at(cache, slot) = (Slot){.key = key, .page = page};
+    *slot_at(cache, slot) = (Slot){.key = key, .page = page, .round = cache->scan.round};
     page->slot = slot + 1;
     memcpy(vmf_arena_slot(&cache->arena, slot), content, cache->page_size);
+}
+
+/* A cached page was sent. */
+static VmfCoded
+note_result(VmfPageCache *cache, Page *page, const uint8_t *content, int length, size_t *ret_length)
+{
+    cache->figures.hits++;
+    if (length == 0) {
+        cache->figures.equal++;
+        vmf_page_history_saved(page, 0, cache->page_size);
+        return VMF_CODED_EQUAL;
+    }
+    vmf_page_history_saved(page, length < 0 ? cache->page_size : (size_t)length, cache->page_size);
+    if (is_zero(content, cache->page_size))
+        release(cache, page);
+    if (length < 0) {
+        cache->figures.too_large++;
+        return VMF_CODED_WHOLE;
+    }
+    cache->figures.delta_bytes += (uint64_t)length;
+    *ret_length = (size_t)length;
+    return VMF_CODED_DELTA;
 }
 
 VmfCoded
@@ -162,29 +198,17 @@ vmf_page_cache_encode(VmfPageCache *cache, uint64_t key, const uint8_t *content,
 
     *ret_length = 0;
     cache->ahead = (VmfXbzrleAhead){0};
-    cache->figures.first += page->sends == 0;
-    page->sends += page->sends < SENDS_MAX;
+    cache->figures.first += page->round == 0;
+    vmf_scan_move(&cache->scan, key);
+    vmf_page_history_sent(page, &cache->scan);
     if (page->slot == NO_SLOT) {
         cache->figures.misses++;
         store(cache, key, page, content);
         return VMF_CODED_WHOLE;
     }
-    cache->figures.hits++;
     cached = vmf_arena_slot(&cache->arena, page->slot - 1);
     length = cache->codec->encode(cached, content, cache->page_size, out, out_size, cached, &ahead);
-    if (length == 0) {
-        cache->figures.equal++;
-        return VMF_CODED_EQUAL;
-    }
-    if (length < 0) {
-        cache->figures.too_large++;
-        if (is_zero(content, cache->page_size))
-            release(cache, page);
-        return VMF_CODED_WHOLE;
-    }
-    cache->figures.delta_bytes += (uint64_t)length;
-    *ret_length = (size_t)length;
-    return VMF_CODED_DELTA;
+    return note_result(cache, page, content, length, ret_length);
 }
 
 void
@@ -227,24 +251,43 @@ vmf_page_cache_clear(VmfPageCache *cache)
     g_array_set_size(cache->free, 0);
     vmf_arena_cut(&cache->arena, 0);
     cache->ahead = (VmfXbzrleAhead){0};
+    vmf_scan_init(&cache->scan);
+    cache->scan.sends_min = cache->slots_max / 4;
 }
 
-/* Gives up the least used pages, until `slots` are left. */
+/* Waits in classes, so that what is worth least is found without sorting. */
+static guint
+wait_class(const VmfPageCache *cache, const Slot *slot)
+{
+    float wait = vmf_page_history_wait(slot->page, &cache->scan, slot->key);
+
+    return (guint)(WAIT_CLASSES * wait / (wait + 0.1f));
+}
+
+/* Gives up what is worth least, until `slots` pages are left. */
 static void
 evict_down_to(VmfPageCache *cache, guint slots)
 {
     guint used = used_slots(cache), excess = used > slots ? used - slots : 0;
+    guint members[WAIT_CLASSES] = {0}, worst = WAIT_CLASSES, sum = 0;
 
-    for (guint sends = 0; sends <= SENDS_MAX && excess > 0; sends++) {
-        for (guint i = 0; i < cache->slots->len && excess > 0; i++) {
-            Page *page = slot_at(cache, i)->page;
+    if (excess == 0)
+        return;
+    for (guint i = 0; i < cache->slots->len; i++)
+        if (slot_at(cache, i)->page)
+            members[wait_class(cache, slot_at(cache, i))]++;
+    while (worst > 0 && sum + members[worst - 1] <= excess)
+        sum += members[--worst];
+    /* all of the classes from `worst` on, and of the one before it as many as it takes */
+    for (guint i = 0, more = excess - sum; i < cache->slots->len; i++) {
+        Slot *slot = slot_at(cache, i);
+        guint class = slot->page ? wait_class(cache, slot) : 0;
 
-            if (page && page->sends == sends) {
-                release(cache, page);
-                cache->figures.evictions++;
-                excess--;
-            }
-        }
+        if (!slot->page || class + 1 < worst || (class < worst && more == 0))
+            continue;
+        more -= class < worst;
+        release(cache, slot->page);
+        cache->figures.evictions++;
     }
 }
 
@@ -277,7 +320,8 @@ void
 vmf_page_cache_set_limit(VmfPageCache *cache, uint64_t limit)
 {
     cache->figures.limit = limit;
-    cache->slots_max = (guint)MIN(limit / cache->page_size, G_MAXINT32);
+    cache->slots_max = (guint)MIN(limit / cache->page_size, SLOTS_MAX);
+    cache->scan.sends_min = cache->slots_max / 4;
     cache->ahead = (VmfXbzrleAhead){0};
     if (cache->slots->len <= cache->slots_max)
         return;

@@ -108,6 +108,22 @@ vmf_page_table_touch(VmfPageTable *table, uint64_t key)
     return entry_of(table, *leaf, key);
 }
 
+/* The first tree that has pages from `key` on, or NULL. */
+static Tree *
+next_tree(VmfPageTable *table, uint64_t key)
+{
+    Tree *best = find_tree(table, key), *tree;
+    GHashTableIter iter;
+
+    if (best)
+        return best;
+    g_hash_table_iter_init(&iter, table->trees);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&tree))
+        if (tree->number > key / TREE_PAGES && (!best || tree->number < best->number))
+            best = tree;
+    return best;
+}
+
 void *
 vmf_page_table_next(VmfPageTable *table, uint64_t key, uint64_t count, uint64_t *ret_key,
                     guint *ret_count)
@@ -115,18 +131,19 @@ vmf_page_table_next(VmfPageTable *table, uint64_t key, uint64_t count, uint64_t 
     uint64_t end = count > UINT64_MAX - key ? UINT64_MAX : key + count;
 
     while (key < end) {
-        Tree *tree = find_tree(table, key);
-        void *leaf = tree ? *leaf_of(tree, key) : NULL;
-        uint64_t step = tree ? VMF_PAGE_TABLE_LEAF : TREE_PAGES;
+        Tree *tree = next_tree(table, key);
+        void *leaf;
 
-        if (leaf) {
+        if (!tree)
+            return NULL;
+        key = MAX(key, tree->number * TREE_PAGES);
+        leaf = *leaf_of(tree, key);
+        if (leaf && key < end) {
             *ret_key = key;
             *ret_count = (guint)MIN(VMF_PAGE_TABLE_LEAF - key % VMF_PAGE_TABLE_LEAF, end - key);
             return entry_of(table, leaf, key);
         }
-        if (key > UINT64_MAX - step)
-            return NULL;
-        key += step - key % step;
+        key += VMF_PAGE_TABLE_LEAF - key % VMF_PAGE_TABLE_LEAF;
     }
     return NULL;
 }
