@@ -23,8 +23,12 @@ vmf_reader_begin_mapped(VmfReader *reader, const VmfRamBlock *block, size_t behi
     uint64_t bitmap = (pages + 63) / 64 * 8;
     uint64_t distance = block->pages_offset - block->bitmap_offset;
 
-    if (block->length > MAPPED_BLOCK_MAX || block->length % reader->page_size != 0 ||
-        block->bitmap_offset < reader->intake.offset + behind ||
+    if (block->length > MAPPED_BLOCK_MAX || block->length % reader->page_size != 0)
+        return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, behind,
+                               "expected a mapped RAM block of whole pages and at most 64 TiB, "
+                               "found \"%s\" of %" G_GUINT64_FORMAT " bytes",
+                               block->name, block->length);
+    if (block->bitmap_offset < reader->intake.offset + behind ||
         block->pages_offset < block->bitmap_offset || distance < bitmap)
         return vmf_reader_fail(reader, VMF_ERROR_BAD_STREAM, behind,
                                "expected bitmap and pages of mapped RAM block \"%s\" one behind "
