@@ -8,7 +8,8 @@ _vmferry_files() {
 
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
-    local commands='migrate status cancel postcopy bandwidth inspect check maintenance peers features socket policy hook' words=''
+    local commands='migrate status cancel postcopy bandwidth inspect check maintenance peers features
+        socket policy hook capture' words=''
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -86,6 +87,7 @@ _vmferry() {
             ;;
         esac
         ;;
+    capture,*) words='on off status --json --help' ;;
     hook,--folder | hook,--program)
         _vmferry_files "$cur"
         return

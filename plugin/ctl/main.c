@@ -27,6 +27,7 @@ static const VmfSubcommand vmf_subcommands[] = {
     {"maintenance", vmf_ctl_maintenance, "on|off", "Take no guests, or take them again"},
     {"socket", vmf_ctl_socket, "GUEST HOST", "Print the socket for virsh migrate --migrateuri"},
     {"policy", vmf_ctl_policy, "check FILE...", "Check policy files"},
+    {"capture", vmf_ctl_capture, "on|off|status", "Lead plain virsh migrate through vmferry"},
     {"hook", vmf_ctl_hook, "install|remove|status", "Let libvirt ask before a guest arrives"},
     {"peers", vmf_ctl_peers, "", "Show the hosts that guests can go to"},
     {"features", vmf_ctl_features, "HOST", "Show what this host and another agree on"},

@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 
 #include "base/error.h"
+#include "capture/rule.h"
 #include "vmferry-config.h"
 
 /* The keys of a file, with where their values go; the only place that names them. */
@@ -140,6 +141,8 @@ vmf_config_load(const char *path, GError **error)
 {
     g_autoptr(VmfConfig) config = g_new0(VmfConfig, 1);
     guint port = VMF_DEFAULT_PORT;
+    guint first = VMF_CAPTURE_PORT_FIRST;
+    guint last = VMF_CAPTURE_PORT_LAST;
     const VmfKey keys[] = {
         {"Network", "Address", KEY_ADDRESS, &config->address, 0, 0},
         {"Network", "Port", KEY_NUMBER, &port, 1, 65535},
@@ -152,6 +155,9 @@ vmf_config_load(const char *path, GError **error)
         {"Inspect", "Path", KEY_PATH, &config->inspect_path, 0, 0},
         {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
         {"Ways", "Sockets", KEY_BOOL, &config->sockets, 0, 0},
+        {"Ways", "Capture", KEY_BOOL, &config->capture, 0, 0},
+        {"Ways", "CapturePortFirst", KEY_NUMBER, &first, 1, 65535},
+        {"Ways", "CapturePortLast", KEY_NUMBER, &last, 1, 65535},
         {"Hook", "FailClosed", KEY_BOOL, &config->fail_closed, 0, 0},
         {"Hook", "RequireVmferry", KEY_BOOL, &config->require_vmferry, 0, 0},
         {"Hook", "MemoryReserve", KEY_NUMBER, &config->memory_reserve, 0, 1 << 20},
@@ -180,6 +186,7 @@ vmf_config_load(const char *path, GError **error)
         !vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error))
         return NULL;
     config->port = (guint16)port;
+    config->capture_ports = (VmfPorts){(guint16)first, (guint16)last};
     return g_steal_pointer(&config);
 }
 

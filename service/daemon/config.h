@@ -11,6 +11,8 @@
 
 #include <glib.h>
 
+#include "daemon/listeners.h"
+
 #define VMF_DEFAULT_PORT 16530
 
 /* As a peer's LibvirtUri: its libvirtd is reached through the migration's own data link. */
@@ -30,6 +32,8 @@ typedef struct {
     gboolean require_vmferry;   /* the hook lets guests in by vmferry migrate only */
     gboolean fail_closed;       /* the hook lets none in when we do not answer */
     char *cache_directory;      /* what was found out about emulators */
+    gboolean capture;           /* plain migrations to peers go through us */
+    VmfPorts capture_ports;     /* that libvirt gives to migrations, on both hosts */
     gboolean sockets;           /* one stands open for each guest and peer */
     gboolean allow_unencrypted; /* data links without TLS, when a migration asks for it */
     guint max_migrations;       /* at once, both directions together */

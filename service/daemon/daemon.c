@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/capture.h"
 #include "daemon/incoming.h"
 #include "daemon/leftovers.h"
 #include "daemon/manager.h"
@@ -40,6 +41,7 @@ struct VmfDaemon {
     GQueue finished;        /* VmfFinished, oldest first */
     VmfPort *port;
     VmfSockets *sockets;
+    VmfCapturer *capturer;
 
     GDBusConnection *bus;
     GDBusObjectManagerServer *objects;
@@ -108,6 +110,12 @@ VmfProber *
 vmf_daemon_get_prober(VmfDaemon *self)
 {
     return self->prober;
+}
+
+VmfCapturer *
+vmf_daemon_get_capturer(VmfDaemon *self)
+{
+    return self->capturer;
 }
 
 gboolean
@@ -405,6 +413,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
 {
     g_autoptr(VmfDaemon) self = g_new0(VmfDaemon, 1);
     g_autoptr(VmfIdentity) identity = NULL;
+    g_autoptr(GError) problem = NULL;
 
     self->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_object_unref);
     self->migrations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
@@ -425,6 +434,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
     self->sockets = vmf_sockets_new(self);
+    self->capturer = vmf_capturer_new(self);
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
@@ -436,6 +446,8 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     /* The port is ours, so no other vmferryd uses the folder. */
     vmf_leftovers_remove(self->config->run_directory);
     vmf_libvirt_start(self->libvirt);
+    if (self->config->capture && !vmf_capturer_turn_on(self->capturer, &problem))
+        vmf_warn(NULL, "%s; migrations go as without vmferry", problem->message);
     return g_steal_pointer(&self);
 }
 
@@ -449,6 +461,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_clear_pointer(&self->port, vmf_port_free);
     if (self->libvirt)
         vmf_libvirt_stop(self->libvirt);
+    g_clear_pointer(&self->capturer, vmf_capturer_free);
     g_clear_pointer(&self->sockets, vmf_sockets_free);
     g_clear_pointer(&self->owner, vmf_owner_free);
     g_clear_object(&self->manager);

@@ -22,6 +22,7 @@
 typedef struct VmfDaemon VmfDaemon;
 typedef struct VmfIncoming VmfIncoming;
 typedef struct VmfSockets VmfSockets;
+typedef struct VmfCapturer VmfCapturer;
 typedef struct _VmfPeer VmfPeer;
 
 typedef struct {
@@ -61,6 +62,7 @@ VmfProber *vmf_daemon_get_prober(VmfDaemon *daemon); /* any thread */
 gboolean vmf_daemon_get_maintenance(VmfDaemon *daemon);
 gboolean vmf_daemon_set_maintenance(VmfDaemon *daemon, gboolean on, GError **error);
 VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
+VmfCapturer *vmf_daemon_get_capturer(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */
 VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);

@@ -19,7 +19,9 @@ typedef struct {
 struct VmfDialler {
     VmfPump *pump;
     char *id;
-    guint uid;            /* of QEMU */
+    guint uid;   /* of QEMU */
+    char *guest; /* QEMU waits on TCP; or NULL */
+    VmfPorts range;
     char *paths[3];       /* by vmf_dialler_kinds; NULL: not allowed */
     GQueue wanted;        /* of VmfWanted, the first is being dialled */
     GCancellable *cancel; /* goes with us; a dial under way must not come back */
@@ -50,15 +52,21 @@ vmf_dialler_on_retry(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* The folder is QEMU's: what lies there may lead to a socket that serves root only. */
+/*
+ * The folder is QEMU's: what lies there may lead to a socket that serves root only. A port was
+ * looked up by its listener.
+ */
 static gboolean
 vmf_dialler_check_listener(VmfDialler *self, const VmfWanted *wanted, GSocketConnection *connection,
                            GError **error)
 {
-    g_autoptr(GCredentials) listener =
-        g_socket_get_credentials(g_socket_connection_get_socket(connection), error);
-    uid_t uid = listener ? g_credentials_get_unix_user(listener, error) : (uid_t)-1;
+    g_autoptr(GCredentials) listener = NULL;
+    uid_t uid;
 
+    if (G_IS_TCP_CONNECTION(connection))
+        return TRUE;
+    listener = g_socket_get_credentials(g_socket_connection_get_socket(connection), error);
+    uid = listener ? g_credentials_get_unix_user(listener, error) : (uid_t)-1;
     if (g_str_equal(wanted->kind, "libvirt") || uid == (uid_t)-1 || uid == self->uid)
         return uid != (uid_t)-1;
     g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "user %u listens there, QEMU's is %u",
@@ -102,6 +110,15 @@ vmf_dialler_find_path(VmfDialler *self, const char *kind)
     return NULL;
 }
 
+/* Where a connection of that kind is to go; NULL: QEMU does not listen. */
+static GSocketAddress *
+vmf_dialler_find_address(VmfDialler *self, const char *kind)
+{
+    if (self->guest && !g_str_equal(kind, "libvirt"))
+        return vmf_listener_find_address(self->guest, g_str_equal(kind, "nbd"), &self->range);
+    return g_unix_socket_address_new(vmf_dialler_find_path(self, kind));
+}
+
 static void
 vmf_dialler_next(VmfDialler *self)
 {
@@ -111,8 +128,15 @@ vmf_dialler_next(VmfDialler *self)
 
     if (!wanted)
         return;
+    address = vmf_dialler_find_address(self, wanted->kind);
+    if (!address) {
+        vmf_warn(self->id, "channel %u: guest '%s' does not wait for one of kind '%s'",
+                 wanted->channel, self->guest, wanted->kind);
+        vmf_pump_refuse_channel(self->pump, wanted->channel, "QEMU does not listen there");
+        vmf_dialler_done(self);
+        return;
+    }
     client = g_socket_client_new();
-    address = g_unix_socket_address_new(vmf_dialler_find_path(self, wanted->kind));
     g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(address), self->cancel,
                                   vmf_dialler_connected, self);
 }
@@ -157,6 +181,13 @@ vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
 }
 
 void
+vmf_dialler_use_ports(VmfDialler *self, const char *guest, const VmfPorts *range)
+{
+    self->guest = g_strdup(guest);
+    self->range = *range;
+}
+
+void
 vmf_dialler_free(VmfDialler *self)
 {
     g_cancellable_cancel(self->cancel);
@@ -166,6 +197,7 @@ vmf_dialler_free(VmfDialler *self)
     for (guint i = 0; i < G_N_ELEMENTS(self->paths); i++)
         g_free(self->paths[i]);
     g_object_unref(self->pump);
+    g_free(self->guest);
     g_free(self->id);
     g_free(self);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/listeners.h"
 #include "daemon/pump-process.h"
 #include "link/agreement.h"
 
@@ -19,6 +20,9 @@ typedef struct VmfDialler VmfDialler;
 VmfDialler *vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
                             const char *libvirt_socket, const VmfAgreement *agreement);
 void vmf_dialler_free(VmfDialler *dialler);
+
+/* QEMU waits on TCP, in this range. `guest`: libvirt's name of it here. */
+void vmf_dialler_use_ports(VmfDialler *dialler, const char *guest, const VmfPorts *range);
 
 /* The pump wants a connection for `channel`. */
 void vmf_dialler_add(VmfDialler *dialler, guint channel, const char *kind);

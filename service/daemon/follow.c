@@ -21,7 +21,6 @@ struct VmfFollow {
     gulong handler;
     char *uuid;
     const char *origin; /* static */
-    guint16 port;
 
     GMutex lock; /* for the following */
     GCond changed;
@@ -55,14 +54,13 @@ vmf_follow_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int de
 }
 
 VmfFollow *
-vmf_follow_new(VmfLibvirt *libvirt, const char *uuid, const char *origin, guint16 port)
+vmf_follow_new(VmfLibvirt *libvirt, const char *uuid, const char *origin)
 {
     VmfFollow *self = g_atomic_rc_box_new0(VmfFollow);
 
     self->libvirt = g_object_ref(libvirt);
     self->uuid = g_strdup(uuid);
     self->origin = g_intern_string(origin);
-    self->port = port;
     g_mutex_init(&self->lock);
     g_cond_init(&self->changed);
     g_queue_init(&self->waiting);
@@ -101,8 +99,6 @@ void
 vmf_follow_describe(VmfFollow *self, GVariantDict *guest)
 {
     g_variant_dict_insert(guest, "origin", "s", self->origin);
-    if (self->port)
-        g_variant_dict_insert(guest, "port", "q", self->port);
 }
 
 gboolean

@@ -17,11 +17,8 @@
 
 typedef struct VmfFollow VmfFollow;
 
-/*
- * `origin`: as Migration.Origin. `port`: where the destination's QEMU waits for it; 0: on a unix
- * socket.
- */
-VmfFollow *vmf_follow_new(VmfLibvirt *libvirt, const char *uuid, const char *origin, guint16 port);
+/* `origin`: as Migration.Origin. */
+VmfFollow *vmf_follow_new(VmfLibvirt *libvirt, const char *uuid, const char *origin);
 VmfFollow *vmf_follow_ref(VmfFollow *follow);
 void vmf_follow_unref(VmfFollow *follow);
 

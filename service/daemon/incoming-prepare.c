@@ -114,6 +114,9 @@ vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
         self->dialler =
             vmf_dialler_new(self->pump, vmf_incoming_id(self), self->path, self->uid,
                             vmf_daemon_get_config(self->daemon)->libvirt_socket, self->agreement);
+        if (self->captured)
+            vmf_dialler_use_ports(self->dialler, self->dname,
+                                  &vmf_daemon_get_config(self->daemon)->capture_ports);
         vmf_incoming_listen_to_pump(self);
     }
     if (self->pump && vmf_pump_has_ended(self->pump)) /* before its signal was connected */
@@ -163,6 +166,7 @@ vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRe
     self->agreement = vmf_agreement_ref(request->agreement);
     self->dname = g_strdup(request->dname);
     self->external = request->origin != NULL;
+    self->captured = g_strcmp0(request->origin, "capture") == 0;
     memcpy(self->secret, ticket->secret, sizeof self->secret);
     memcpy(self->ticket, ticket->id, sizeof self->ticket);
     return self;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/incoming.h"
 #include "daemon/link-check.h"
+#include "daemon/link-listener.h"
 #include "daemon/negotiation.h"
 #include "daemon/peer.h"
 #include "link-bus.h"
@@ -115,11 +116,16 @@ vmf_guest_uuid_is_valid(const char *uuid)
 static gboolean
 vmf_link_read_origin(GVariant *guest, VmfIncomingRequest *request)
 {
+    static const char *const known[] = {"socket", "capture"};
     const char *origin = NULL;
 
-    g_variant_lookup(guest, "origin", "&s", &origin);
-    request->origin = origin ? "socket" : NULL;
-    return !origin || g_str_equal(origin, "socket");
+    request->origin = NULL;
+    if (!g_variant_lookup(guest, "origin", "&s", &origin))
+        return TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(known); i++)
+        if (g_str_equal(origin, known[i]))
+            request->origin = known[i];
+    return request->origin != NULL;
 }
 
 /* What a peer says of the guest, or FALSE with the invocation answered. */
@@ -266,6 +272,20 @@ vmf_link_on_finish(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, cons
 }
 
 static gboolean
+vmf_link_on_find_listener(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, guint16 port,
+                          VmfLinkService *service)
+{
+    if (!vmf_link_service_admit(service, invocation))
+        return TRUE;
+    if (!vmf_peer_get_config(service->peer)->may_send)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
+                                       "the destination's configuration lets this host send no "
+                                       "guests (MaySend in its peers.d)");
+    vmf_link_find_listener(service->daemon, port, invocation);
+    return TRUE;
+}
+
+static gboolean
 vmf_link_on_cancel(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, const char *id,
                    VmfLinkService *service)
 {
@@ -314,6 +334,8 @@ vmf_link_service_attach(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link,
                      service);
     g_signal_connect(service->skeleton, "handle-check", G_CALLBACK(vmf_link_on_check), service);
     g_signal_connect(service->skeleton, "handle-finish", G_CALLBACK(vmf_link_on_finish), service);
+    g_signal_connect(service->skeleton, "handle-find-listener",
+                     G_CALLBACK(vmf_link_on_find_listener), service);
     g_signal_connect(service->skeleton, "handle-cancel", G_CALLBACK(vmf_link_on_cancel), service);
     g_signal_connect_data(link, "closed", G_CALLBACK(vmf_link_service_on_closed), service,
                           vmf_link_service_free, 0);

@@ -133,7 +133,7 @@ vmf_sockets_start(VmfSockets *self, VmfPeer *peer, VmfFollow *follow, const char
 
 void
 vmf_sockets_take(VmfSockets *self, VmfPeer *peer, const char *name, const char *uuid,
-                 const char *origin, guint16 port, const char *kind, GSocket *connection)
+                 const char *origin, const char *kind, GSocket *connection)
 {
     VmfFollow *follow = g_hash_table_lookup(self->follows, uuid);
     g_autoptr(GError) error = NULL;
@@ -144,7 +144,7 @@ vmf_sockets_take(VmfSockets *self, VmfPeer *peer, const char *name, const char *
         vmf_warn(NULL, "dropped a connection for guest '%s': its migration is not over yet", name);
         return;
     }
-    follow = vmf_follow_new(vmf_daemon_get_libvirt(self->daemon), uuid, origin, port);
+    follow = vmf_follow_new(vmf_daemon_get_libvirt(self->daemon), uuid, origin);
     g_hash_table_insert(self->follows, g_strdup(uuid), follow);
     vmf_follow_take(follow, kind, connection);
     if (vmf_sockets_start(self, peer, follow, name, uuid, origin, &error))
@@ -158,8 +158,7 @@ vmf_sockets_on_taken(gpointer data, const char *kind, GSocket *connection)
 {
     VmfStandingDoor *door = data;
 
-    vmf_sockets_take(door->sockets, door->peer, door->name, door->uuid, "socket", 0, kind,
-                     connection);
+    vmf_sockets_take(door->sockets, door->peer, door->name, door->uuid, "socket", kind, connection);
 }
 
 /* ---- doorways ---- */
@@ -231,7 +230,16 @@ vmf_sockets_open_guest(VmfSockets *self, const char *name, const char *uuid, con
     towards.standing->uuid = g_strdup(uuid);
     towards.standing->doorways = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_doorway_close);
     g_hash_table_insert(self->guests, towards.standing->uuid, towards.standing);
-    vmf_daemon_foreach_peer(self->daemon, vmf_sockets_open_towards, &towards);
+    if (vmf_daemon_get_config(self->daemon)->sockets)
+        vmf_daemon_foreach_peer(self->daemon, vmf_sockets_open_towards, &towards);
+}
+
+const char *
+vmf_sockets_get_name(VmfSockets *self, const char *uuid)
+{
+    const VmfStanding *standing = g_hash_table_lookup(self->guests, uuid);
+
+    return standing ? standing->name : NULL;
 }
 
 static const char *
@@ -359,8 +367,6 @@ vmf_sockets_refresh(VmfSockets *self)
 {
     g_autoptr(GTask) task = NULL;
 
-    if (!vmf_daemon_get_config(self->daemon)->sockets)
-        return;
     self->again = self->looking;
     if (self->looking)
         return;

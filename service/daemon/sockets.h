@@ -30,10 +30,12 @@ char *vmf_sockets_find_path(VmfSockets *sockets, const char *guest, VmfPeer *pee
 void vmf_sockets_lend(VmfSockets *sockets, const char *uuid);
 void vmf_sockets_take_back(VmfSockets *sockets);
 
+/* The name of a guest that runs here and can be taken, or NULL; borrowed. */
+const char *vmf_sockets_get_name(VmfSockets *sockets, const char *uuid);
+
 /*
  * A connection for a guest, by whatever way: starts its migration, or joins it. `origin`: as
- * Migration.Origin; `port`: see vmf_follow_new(). When it cannot be, the connection is dropped, and
- * the log says why.
+ * Migration.Origin. When it cannot be, the connection is dropped, and the log says why.
  */
 void vmf_sockets_take(VmfSockets *sockets, VmfPeer *peer, const char *name, const char *uuid,
-                      const char *origin, guint16 port, const char *kind, GSocket *connection);
+                      const char *origin, const char *kind, GSocket *connection);

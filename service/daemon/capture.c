@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/capture.h"
+
+#include <netinet/in.h>
+/* after it: the kernel's headers have the same names, and leave them to those that came before */
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "capture/rule.h"
+#include "daemon/link-service.h"
+#include "daemon/peer.h"
+#include "daemon/relay.h"
+#include "daemon/sockets.h"
+#include "link/control.h"
+
+#define VMF_FIND_TIMEOUT 5000 /* ms */
+
+/* Connections that wait for a peer's answer, all together. */
+#define VMF_CAPTURED_MAX 256
+
+struct VmfCapturer {
+    VmfDaemon *daemon; /* outlives it */
+    GSocketService *service;
+    VmfCaptureRule *rule;
+    guint16 port;
+    GHashTable *addresses; /* as strings -> VmfPeer */
+    GQueue waiting;        /* VmfCaptured; the first is being asked about */
+    GCancellable *cancellable;
+};
+
+/* A connection that was led here. */
+typedef struct {
+    VmfCapturer *capturer;
+    GSocketConnection *connection;
+    GSocketAddress *to; /* where it was going */
+    VmfPeer *peer;
+    guint16 port;
+} VmfCaptured;
+
+static void vmf_capturer_next(VmfCapturer *self);
+
+static void
+vmf_captured_free(gpointer data)
+{
+    VmfCaptured *captured = data;
+
+    g_object_unref(captured->connection);
+    g_object_unref(captured->to);
+    g_clear_object(&captured->peer);
+    g_free(captured);
+}
+
+/* ---- whose it is (worker) ---- */
+
+static void
+vmf_captured_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    VmfCaptured *captured = data;
+    GError *error = NULL;
+    g_autoptr(GSocketAddress) remote = NULL;
+    g_autoptr(GDBusConnection) link =
+        vmf_peer_get_link(captured->peer, cancellable, &remote, &error);
+    GVariant *answer = NULL;
+
+    if (link)
+        answer = g_dbus_connection_call_sync(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link",
+                                             "FindListener", g_variant_new("(q)", captured->port),
+                                             G_VARIANT_TYPE("(sss)"), G_DBUS_CALL_FLAGS_NONE,
+                                             VMF_FIND_TIMEOUT, cancellable, &error);
+    if (answer)
+        g_task_return_pointer(task, answer, (GDestroyNotify)g_variant_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+/* The guest runs here: a peer cannot name any other one. */
+static gboolean
+vmf_captured_carry(VmfCaptured *captured, GVariant *answer)
+{
+    VmfSockets *sockets = vmf_daemon_get_sockets(captured->capturer->daemon);
+    const char *guest, *uuid, *kind;
+    const char *name;
+
+    g_variant_get(answer, "(&s&s&s)", &guest, &uuid, &kind);
+    name = vmf_sockets_get_name(sockets, uuid);
+    if (!name || !vmf_peer_get_config(captured->peer)->may_receive)
+        return FALSE;
+    vmf_sockets_take(sockets, captured->peer, name, uuid, "capture",
+                     g_str_equal(kind, "nbd") ? "nbd" : "qemu",
+                     g_socket_connection_get_socket(captured->connection));
+    return TRUE;
+}
+
+static void
+vmf_captured_asked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfCapturer *self = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) answer = g_task_propagate_pointer(G_TASK(result), &error);
+    VmfCaptured *captured;
+
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return; /* and `self` is gone */
+    captured = g_queue_pop_head(&self->waiting);
+    if (!answer || !vmf_captured_carry(captured, answer)) {
+        vmf_info(NULL, "a connection to port %u of %s goes on untouched: %s", captured->port,
+                 vmf_peer_get_config(captured->peer)->name,
+                 error ? error->message : "it is for no guest of this host");
+        vmf_relay_start(captured->connection, captured->to, self->cancellable);
+    }
+    vmf_captured_free(captured);
+    vmf_capturer_next(self);
+}
+
+/* One question at a time, so that connections keep their order. */
+static void
+vmf_capturer_next(VmfCapturer *self)
+{
+    VmfCaptured *captured = g_queue_peek_head(&self->waiting);
+    g_autoptr(GTask) task = NULL;
+
+    if (!captured)
+        return;
+    task = g_task_new(NULL, self->cancellable, vmf_captured_asked, self);
+    g_task_set_task_data(task, captured, NULL);
+    vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_captured_ask_thread);
+}
+
+/* ---- what the firewall brings ---- */
+
+/* Where it was going before the firewall turned it: SO_ORIGINAL_DST. */
+static GSocketAddress *
+vmf_captured_find_destination(GSocket *socket)
+{
+    struct sockaddr_storage to = {0};
+    socklen_t size = sizeof to;
+    int fd = g_socket_get_fd(socket);
+    gboolean v6 = g_socket_get_family(socket) == G_SOCKET_FAMILY_IPV6;
+
+    if (getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IP6T_SO_ORIGINAL_DST : SO_ORIGINAL_DST,
+                   &to, &size) < 0)
+        return NULL;
+    return g_socket_address_new_from_native(&to, size);
+}
+
+static gboolean
+vmf_capturer_on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source,
+                         VmfCapturer *self)
+{
+    g_autoptr(GSocketAddress) to =
+        vmf_captured_find_destination(g_socket_connection_get_socket(connection));
+    g_autofree char *address = NULL;
+    VmfCaptured *captured;
+    VmfPeer *peer;
+
+    if (!to || self->waiting.length >= VMF_CAPTURED_MAX)
+        return TRUE; /* nobody was turned here, or a flood: dropped */
+    address =
+        g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(to)));
+    peer = g_hash_table_lookup(self->addresses, address);
+    if (!peer)
+        return TRUE; /* dialled us, not a peer */
+    captured = g_new0(VmfCaptured, 1);
+    captured->capturer = self;
+    captured->connection = g_object_ref(connection);
+    captured->port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(to));
+    captured->to = g_steal_pointer(&to);
+    captured->peer = g_object_ref(peer);
+    g_queue_push_tail(&self->waiting, captured);
+    if (self->waiting.length == 1)
+        vmf_capturer_next(self);
+    return TRUE;
+}
+
+/* ---- on and off ---- */
+
+static void
+vmf_capturer_collect(VmfPeer *peer, gpointer peers)
+{
+    if (vmf_peer_get_config(peer)->may_receive)
+        g_ptr_array_add(peers, g_object_ref(peer));
+}
+
+/* Adds the peer's addresses, as strings. */
+static void
+vmf_capturer_look_up(VmfPeer *peer, GHashTable *addresses, GCancellable *cancellable)
+{
+    g_autoptr(GResolver) resolver = g_resolver_get_default();
+
+    for (char **address = vmf_peer_get_config(peer)->addresses; *address; address++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GSocketConnectable) parsed =
+            g_network_address_parse(*address, VMF_DEFAULT_PORT, &error);
+        GList *found = NULL;
+
+        if (parsed)
+            found = g_resolver_lookup_by_name(
+                resolver, g_network_address_get_hostname(G_NETWORK_ADDRESS(parsed)), cancellable,
+                &error);
+        if (error)
+            vmf_warn(NULL, "migrations to %s are not captured: %s", *address, error->message);
+        for (GList *item = found; item; item = item->next)
+            g_hash_table_insert(addresses, g_inet_address_to_string(item->data),
+                                g_object_ref(peer));
+        g_resolver_free_addresses(found);
+    }
+}
+
+static void
+vmf_capturer_look_up_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    GPtrArray *peers = data;
+    GHashTable *addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
+
+    for (guint i = 0; i < peers->len; i++)
+        vmf_capturer_look_up(g_ptr_array_index(peers, i), addresses, cancellable);
+    g_task_return_pointer(task, addresses, (GDestroyNotify)g_hash_table_unref);
+}
+
+static gboolean
+vmf_capturer_set_rule(VmfCapturer *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(GPtrArray) addresses = g_ptr_array_new_with_free_func(g_object_unref);
+    const VmfCapture what = {addresses, config->capture_ports.first, config->capture_ports.last,
+                             self->port};
+    GHashTableIter iter;
+    gpointer address;
+
+    g_hash_table_iter_init(&iter, self->addresses);
+    while (g_hash_table_iter_next(&iter, &address, NULL))
+        g_ptr_array_add(addresses, g_inet_address_new_from_string(address));
+    return vmf_capture_rule_set(self->rule, &what, error);
+}
+
+static void
+vmf_capturer_looked_up(GObject *source, GAsyncResult *result, gpointer data)
+{
+    VmfCapturer *self = data;
+    g_autoptr(GError) error = NULL;
+    GHashTable *addresses = g_task_propagate_pointer(G_TASK(result), &error);
+
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return; /* turned off, and perhaps gone */
+    g_hash_table_unref(self->addresses);
+    self->addresses = addresses;
+    if (vmf_capturer_set_rule(self, &error)) {
+        vmf_info(NULL, "plain migrations to peers are captured: %u addresses",
+                 g_hash_table_size(addresses));
+    } else {
+        vmf_warn(NULL, "%s", error->message);
+        vmf_capturer_turn_off(self);
+    }
+}
+
+/* What is redirected arrives on the loopback. Without IPv6 there is nothing to catch of it. */
+static gboolean
+vmf_capturer_listen(VmfCapturer *self, GError **error)
+{
+    GSocketListener *listener;
+    g_autoptr(GInetAddress) v4 = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
+    g_autoptr(GInetAddress) v6 = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV6);
+    g_autoptr(GSocketAddress) any = g_inet_socket_address_new(v4, 0);
+    g_autoptr(GSocketAddress) bound = NULL;
+    g_autoptr(GSocketAddress) same = NULL;
+
+    self->service = g_socket_service_new();
+    listener = G_SOCKET_LISTENER(self->service);
+    if (!g_socket_listener_add_address(listener, any, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP,
+                                       NULL, &bound, error))
+        return FALSE;
+    self->port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(bound));
+    same = g_inet_socket_address_new(v6, self->port);
+    (void)g_socket_listener_add_address(listener, same, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP,
+                                        NULL, NULL, NULL);
+    g_signal_connect(self->service, "incoming", G_CALLBACK(vmf_capturer_on_incoming), self);
+    return TRUE;
+}
+
+gboolean
+vmf_capturer_turn_on(VmfCapturer *self, GError **error)
+{
+    g_autoptr(GTask) task = NULL;
+    GPtrArray *peers;
+
+    if (self->rule)
+        return TRUE;
+    self->rule = vmf_capture_rule_new(error);
+    if (!self->rule)
+        return FALSE;
+    if (!vmf_capturer_listen(self, error)) {
+        vmf_capturer_turn_off(self);
+        return FALSE;
+    }
+    peers = g_ptr_array_new_with_free_func(g_object_unref);
+    vmf_daemon_foreach_peer(self->daemon, vmf_capturer_collect, peers);
+    task = g_task_new(NULL, self->cancellable, vmf_capturer_looked_up, self);
+    g_task_set_task_data(task, peers, (GDestroyNotify)g_ptr_array_unref);
+    vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_capturer_look_up_thread);
+    return TRUE;
+}
+
+void
+vmf_capturer_turn_off(VmfCapturer *self)
+{
+    g_clear_pointer(&self->rule, vmf_capture_rule_free);
+    if (self->service) {
+        g_socket_service_stop(self->service);
+        g_socket_listener_close(G_SOCKET_LISTENER(self->service));
+        g_clear_object(&self->service);
+    }
+}
+
+gboolean
+vmf_capturer_is_on(VmfCapturer *self)
+{
+    return self->rule != NULL;
+}
+
+VmfCapturer *
+vmf_capturer_new(VmfDaemon *daemon)
+{
+    VmfCapturer *self = g_new0(VmfCapturer, 1);
+
+    self->daemon = daemon;
+    self->cancellable = g_cancellable_new();
+    self->addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
+    g_queue_init(&self->waiting);
+    return self;
+}
+
+void
+vmf_capturer_free(VmfCapturer *self)
+{
+    vmf_capturer_turn_off(self);
+    g_cancellable_cancel(self->cancellable);
+    g_object_unref(self->cancellable);
+    g_queue_clear_full(&self->waiting, vmf_captured_free);
+    g_hash_table_unref(self->addresses);
+    g_free(self);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Capture of plain virsh migrate: what this host sends to a peer's migration ports is led here by
+ * the firewall (capture/rule.h). The peer's vmferryd says which guest waits on that port; then the
+ * connection becomes a channel of a migration of origin "capture". What is nobody's migration
+ * (other services use the same ports), or goes to a host whose vmferryd does not answer, is carried
+ * on untouched to where it was going.
+ *
+ * Main loop; peers are asked in threads. A VmfCapturer belongs to its daemon.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+
+/* Off. */
+VmfCapturer *vmf_capturer_new(VmfDaemon *daemon);
+
+/* The rule goes with it; what is under way goes on or ends with the daemon. */
+void vmf_capturer_free(VmfCapturer *capturer);
+
+/* Peers' names are looked up in a thread, and the rule follows. Error: FAILED. */
+gboolean vmf_capturer_turn_on(VmfCapturer *capturer, GError **error);
+void vmf_capturer_turn_off(VmfCapturer *capturer);
+gboolean vmf_capturer_is_on(VmfCapturer *capturer);
