@@ -14,7 +14,10 @@ print_size(const char *label, uint64_t size)
 {
     g_autofree char *text = g_format_size_full(size, G_FORMAT_SIZE_IEC_UNITS);
 
-    printf("%-14s %s (%" G_GUINT64_FORMAT " bytes)\n", label, text, size);
+    if (size < 1024)
+        printf("%-14s %s\n", label, text); /* in bytes already */
+    else
+        printf("%-14s %s (%" G_GUINT64_FORMAT " bytes)\n", label, text, size);
 }
 
 /* Names come from outside: nothing may reach the terminal as a command. */
@@ -92,11 +95,19 @@ print_head(const VmfSurveyFacts *facts, const VmfImage *image)
                VMF_SURVEY_STATE_MAX >> 20);
 }
 
+/* Of a RAM block; further connections do not say. */
+static char *
+format_length(uint64_t length)
+{
+    return length ? g_format_size_full(length, G_FORMAT_SIZE_IEC_UNITS) : g_strdup("?");
+}
+
 static void
 print_ram(const VmfSurveyFacts *facts)
 {
     uint64_t pages[VMF_PAGE_KINDS] = {0};
     uint64_t total = 0;
+    g_autofree char *all = NULL;
 
     printf("\n%-40s %12s", "RAM block", "size");
     for (int kind = 0; kind < VMF_PAGE_KINDS; kind++)
@@ -105,7 +116,7 @@ print_ram(const VmfSurveyFacts *facts)
     for (guint i = 0; i < facts->blocks->len; i++) {
         const VmfSurveyBlock *block = facts->blocks->pdata[i];
         g_autofree char *name = printable(block->block->name);
-        g_autofree char *size = g_format_size_full(block->block->length, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *size = format_length(block->block->length);
 
         printf("%-40s %12s", name, size);
         for (int kind = 0; kind < VMF_PAGE_KINDS; kind++) {
@@ -115,11 +126,8 @@ print_ram(const VmfSurveyFacts *facts)
         total += block->block->length;
         printf("\n");
     }
-    {
-        g_autofree char *size = g_format_size_full(total, G_FORMAT_SIZE_IEC_UNITS);
-
-        printf("%-40s %12s", "all", size);
-    }
+    all = format_length(total);
+    printf("%-40s %12s", "all", all);
     for (int kind = 0; kind < VMF_PAGE_KINDS; kind++)
         printf(" %10" G_GUINT64_FORMAT, pages[kind]);
     printf("\n");
@@ -335,7 +343,7 @@ vmf_inspect_print_text(const VmfInspection *inspection, const VmfInspectParts *p
     print_head(facts, vmf_source_image(inspection->source));
     if (parts->ram || !parts->sections)
         print_ram(facts);
-    if (parts->sections || !parts->ram)
+    if (facts->sections->len > 0 && (parts->sections || !parts->ram))
         print_sections(facts);
     return !parts->device || print_devices(inspection->survey, parts->device);
 }

@@ -92,8 +92,14 @@ vmf_ctl_inspect(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     int status;
 
-    g_option_context_set_summary(context, "Shows what is in a migration stream of QEMU or in a "
-                                          "save image of libvirt.");
+    g_option_context_set_summary(
+        context,
+        "Shows what is in a migration stream of QEMU, in one of its further connections, or\n"
+        "in a save image of libvirt: a file, or - for standard input.");
+    g_option_context_set_description(
+        context,
+        "Exit status: 0 it was read to its end; 1 it cannot be, and what was found before is\n"
+        "shown; 2 wrong usage. vmferry(1) describes the JSON.\n");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
         fprintf(stderr, "vmferry inspect: %s; see vmferry inspect --help\n", error->message);

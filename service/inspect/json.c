@@ -308,6 +308,9 @@ add_head(JsonObject *root, const VmfSurveyFacts *facts)
         if (facts->commands[i] > 0)
             set_number(commands, vmf_command_name((VmfCommand)i), facts->commands[i]);
     json_object_set_object_member(root, "commands", commands);
+    set_number(root, "bitmap-chunks", facts->bitmap_chunks);
+    set_number(root, "disk-chunks", facts->block_chunks);
+    set_number(root, "multifd-flushes", facts->flushes);
     json_object_set_boolean_member(root, "described", facts->description != NULL);
     json_object_set_boolean_member(root, "state-dropped", facts->state_dropped);
 }
