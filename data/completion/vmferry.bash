@@ -34,7 +34,7 @@ _vmferry() {
     ,*) words="$commands --help --version" ;;
     migrate,*)
         case $cur,$arguments in
-        -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy
+        -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy --postcopy-resume
             --persistent --undefine-source --copy-storage --bandwidth --downtime --cache --no-delta
             --zstd --timeout --on-timeout --dname --xml --force
             --help' ;;

@@ -19,6 +19,8 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
          "Allow vmferry postcopy, and --on-timeout postcopy", NULL},
         {"postcopy-after-precopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy_after_precopy,
          "Switch to post-copy after the first pass", NULL},
+        {"postcopy-resume", 0, 0, G_OPTION_ARG_NONE, &options->postcopy_resume,
+         "Go on with a post-copy that failed", NULL},
         {"persistent", 0, 0, G_OPTION_ARG_NONE, &options->persistent,
          "Define the guest at the destination", NULL},
         {"undefine-source", 0, 0, G_OPTION_ARG_NONE, &options->undefine_source,
@@ -132,6 +134,7 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
     } flags[] = {{"unencrypted", options->unencrypted},
                  {"postcopy", options->postcopy},
                  {"postcopy-after-precopy", options->postcopy_after_precopy},
+                 {"postcopy-resume", options->postcopy_resume},
                  {"persistent", options->persistent},
                  {"undefine-source", options->undefine_source}};
     const struct {

@@ -16,6 +16,7 @@ typedef struct {
     int parallel;
     gboolean postcopy;
     gboolean postcopy_after_precopy;
+    gboolean postcopy_resume;
     gboolean persistent;
     gboolean undefine_source;
     char *copy_storage;

@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 
 #include "base/error.h"
+#include "daemon/guest.h"
 
 /* libvirt tells nobody that a migration has failed, so a guest that stays is asked for its job. */
 #define VMF_FOLLOW_ASK G_USEC_PER_SEC
@@ -27,6 +28,7 @@ struct VmfFollow {
     GQueue waiting; /* VmfFollowed, while there is no pump */
     VmfPump *pump;
     gboolean pump_ended;
+    gboolean pump_failed;
     gboolean left; /* libvirt says that the guest is gone from here */
     gboolean closed;
 };
@@ -125,6 +127,7 @@ vmf_follow_on_pump_ended(VmfPump *pump, const GError *error, VmfFollow *self)
 {
     g_mutex_lock(&self->lock);
     self->pump_ended = TRUE;
+    self->pump_failed = error != NULL;
     g_cond_broadcast(&self->changed);
     g_mutex_unlock(&self->lock);
 }
@@ -136,7 +139,7 @@ vmf_follow_set_pump(VmfFollow *self, VmfPump *pump)
     VmfFollowed *followed;
 
     self->pump = g_object_ref(pump);
-    self->pump_ended = vmf_pump_has_ended(pump);
+    self->pump_ended = self->pump_failed = vmf_pump_has_ended(pump);
     while ((followed = g_queue_pop_head(&self->waiting))) {
         vmf_pump_attach_channel(pump, followed->kind, 0, followed->socket);
         vmf_followed_free(followed);
@@ -152,13 +155,19 @@ vmf_follow_ask(VmfFollow *self, const char *libvirt_uri)
     g_autoptr(virDomain) domain =
         connection ? virDomainLookupByUUIDString(connection, self->uuid) : NULL;
     virDomainJobInfo job;
+    gboolean stream_failed;
 
+    g_mutex_lock(&self->lock);
+    stream_failed = self->pump_failed;
+    g_mutex_unlock(&self->lock);
     if (!connection)
         return VMF_GUEST_MOVING; /* nobody knows */
     if (!domain)
         return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? VMF_GUEST_LEFT : VMF_GUEST_MOVING;
     if (virDomainIsActive(domain) == 0)
         return VMF_GUEST_LEFT;
+    if (stream_failed && vmf_guest_is_torn(domain)) /* its job waits to be resumed */
+        return VMF_GUEST_STAYS;
     if (virDomainGetJobInfo(domain, &job) < 0 || job.type != VIR_DOMAIN_JOB_NONE)
         return VMF_GUEST_MOVING;
     return VMF_GUEST_STAYS;

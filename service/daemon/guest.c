@@ -55,7 +55,38 @@ vmf_guest_read_state(virDomainPtr domain, VmfGuest *guest, GError **error)
         return FALSE;
     }
     guest->paused = state == VIR_DOMAIN_PAUSED;
+    guest->torn = vmf_guest_is_torn(domain);
     return TRUE;
+}
+
+gboolean
+vmf_guest_is_torn(virDomainPtr domain)
+{
+    int state = 0;
+    int reason = 0;
+
+    return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+           (reason == VIR_DOMAIN_PAUSED_POSTCOPY || reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED);
+}
+
+gboolean
+vmf_guest_check_torn(const VmfGuest *guest, gboolean resume, GError **error)
+{
+    if (guest->torn == resume)
+        return TRUE;
+    if (resume)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "guest '%s' is not in the middle of a post-copy migration: there is nothing to "
+                    "resume; migrate it without --postcopy-resume",
+                    guest->name);
+    else
+        g_set_error(
+            error, VMF_ERROR, VMF_ERROR_DOMAIN_UNSAFE,
+            "guest '%s' runs at the destination of a post-copy migration that failed, and "
+            "a part of its memory is still here: vmferry migrate --postcopy-resume %s HOST, "
+            "with that destination",
+            guest->name, guest->name);
+    return FALSE;
 }
 
 VmfGuest *
@@ -101,6 +132,24 @@ vmf_guest_check_safe(virConnectPtr connection, const VmfGuest *guest, gboolean h
                 "QEMU would abort and the guest be lost; resume it once (virsh resume), then "
                 "migrate",
                 guest->name);
+    return FALSE;
+}
+
+gboolean
+vmf_guest_check_waiting(virConnectPtr connection, const char *uuid, GError **error)
+{
+    g_autoptr(virDomain) domain = virDomainLookupByUUIDString(connection, uuid);
+    int state = 0;
+    int reason = 0;
+
+    if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 &&
+        ((state == VIR_DOMAIN_RUNNING && reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED) ||
+         (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED)))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_NO_SUCH_DOMAIN,
+                "the destination has no guest with UUID %s whose post-copy failed: was it another "
+                "host?",
+                uuid);
     return FALSE;
 }
 

@@ -11,6 +11,7 @@ typedef struct {
     char *uuid;
     guint64 memory; /* bytes */
     gboolean paused;
+    gboolean torn; /* by a post-copy that failed: it runs elsewhere, a part of its memory is here */
     gboolean writable_disk;
 } VmfGuest;
 
@@ -31,6 +32,21 @@ VmfGuest *vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid,
  */
 gboolean vmf_guest_check_safe(virConnectPtr connection, const VmfGuest *guest, gboolean has_run,
                               GError **error);
+
+/*
+ * Whether what was asked for, a migration or the rest of one (`resume`), fits the guest. Errors:
+ * DOMAIN_UNSAFE, NOT_SUPPORTED.
+ */
+gboolean vmf_guest_check_torn(const VmfGuest *guest, gboolean resume, GError **error);
+
+/*
+ * The destination, to go on with a post-copy that failed: the guest is here and waits for the rest.
+ * Error: NO_SUCH_DOMAIN.
+ */
+gboolean vmf_guest_check_waiting(virConnectPtr connection, const char *uuid, GError **error);
+
+/* Whether its memory is on two hosts, as far as this one knows. */
+gboolean vmf_guest_is_torn(virDomainPtr domain);
 
 /* The destination: no live guest of that UUID, no other guest of that name. Error: DOMAIN_EXISTS.
  */

@@ -27,6 +27,17 @@ vmf_incoming_check_host(const VmfConfig *config, const char *host, GError **erro
     return FALSE;
 }
 
+static gboolean
+vmf_incoming_check_guest(VmfIncoming *self, virConnectPtr connection, GError **error)
+{
+    const char *uuid = vmf_migration_get_uuid(self->migration);
+
+    if (self->external) /* libvirt has prepared it */
+        return TRUE;
+    return self->resume ? vmf_guest_check_waiting(connection, uuid, error)
+                        : vmf_guest_check_absent(connection, self->dname, uuid, error);
+}
+
 static void
 vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
@@ -39,10 +50,7 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
     guint gid = 0;
 
     connection = vmf_libvirt_open(config->libvirt_uri, &error);
-    if (connection &&
-        (self->external ||
-         vmf_guest_check_absent(connection, self->dname, vmf_migration_get_uuid(self->migration),
-                                &error)) &&
+    if (connection && vmf_incoming_check_guest(self, connection, &error) &&
         vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
         vmf_incoming_check_host(config, host, &error) &&
         vmf_socket_folder_make(config->run_directory, host, self->uid, gid, &error)) {
@@ -167,6 +175,7 @@ vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRe
     self->dname = g_strdup(request->dname);
     self->external = request->origin != NULL;
     self->captured = g_strcmp0(request->origin, "capture") == 0;
+    self->resume = request->resume;
     memcpy(self->secret, ticket->secret, sizeof self->secret);
     memcpy(self->ticket, ticket->id, sizeof self->ticket);
     return self;

@@ -17,6 +17,7 @@ struct VmfIncoming {
     guint uid;         /* QEMU's user */
     gboolean captured; /* QEMU waits on TCP, not at `path` */
     gboolean external; /* libvirt was asked by somebody else, and has prepared the guest here */
+    gboolean resume;   /* the rest of a post-copy that failed: the guest is here */
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     uint8_t ticket[VMF_TICKET_ID_SIZE];
 

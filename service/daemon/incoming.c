@@ -147,15 +147,21 @@ vmf_incoming_ask_thread(GTask *task, gpointer source, gpointer data, GCancellabl
     g_autoptr(virDomain) domain = NULL;
     GError *error = NULL;
     int state = 0;
+    int reason = 0;
 
     connection = vmf_libvirt_open(data, &error);
     if (connection)
         domain = virDomainLookupByUUIDString(connection, vmf_migration_get_uuid(migration));
     if (error)
         g_task_return_error(task, error);
-    else if (domain && virDomainGetState(domain, &state, NULL, 0) == 0 &&
-             state == VIR_DOMAIN_RUNNING)
+    else if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 &&
+             state == VIR_DOMAIN_RUNNING && reason != VIR_DOMAIN_RUNNING_POSTCOPY_FAILED)
         g_task_return_boolean(task, TRUE);
+    else if (state == VIR_DOMAIN_RUNNING)
+        g_task_return_new_error(task, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
+                                "%s fell silent, and a part of the guest's memory is still there; "
+                                "go on from there with vmferry migrate --postcopy-resume",
+                                vmf_migration_get_peer(migration));
     else
         g_task_return_new_error(task, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
                                 "%s fell silent before the guest ran here",
@@ -210,7 +216,8 @@ static void
 vmf_incoming_on_wanted(VmfPump *pump, guint channel, const char *kind, VmfIncoming *self)
 {
     if (g_str_equal(kind, "qemu"))
-        vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
+        vmf_migration_set_state(self->migration,
+                                self->resume ? VMF_STATE_POSTCOPY : VMF_STATE_RUNNING);
     vmf_dialler_add(self->dialler, channel, kind);
 }
 

@@ -22,6 +22,7 @@ typedef struct {
     const char *name;
     const char *dname; /* the guest's name here */
     const char *uuid;
+    gboolean resume;    /* the rest of a post-copy that failed */
     const char *origin; /* as Migration.Origin, static; NULL: the source's vmferryd leads */
     VmfAgreement *agreement;
     gboolean maintenance; /* though this host is in maintenance */

@@ -99,9 +99,10 @@ static gboolean
 vmf_job_watch_on_timer(gpointer data)
 {
     VmfJobWatch *self = data;
+    VmfState state = vmf_migration_get_state(self->migration);
     g_autoptr(GTask) task = NULL;
 
-    if (self->asking || vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING)
+    if (self->asking || (state != VMF_STATE_RUNNING && state != VMF_STATE_POSTCOPY))
         return G_SOURCE_CONTINUE;
     self->asking = TRUE;
     task = g_task_new(NULL, NULL, vmf_job_watch_asked, self);

@@ -137,6 +137,7 @@ vmf_link_read_guest(GVariant *guest, VmfIncomingRequest *request, GDBusMethodInv
     g_variant_lookup(guest, "name", "&s", &request->name);
     g_variant_lookup(guest, "uuid", "&s", &request->uuid);
     g_variant_lookup(guest, "maintenance", "b", &request->maintenance);
+    g_variant_lookup(guest, "postcopy-resume", "b", &request->resume);
     if (!g_variant_lookup(guest, "dname", "&s", &request->dname))
         request->dname = request->name;
     if (!vmf_migration_id_is_valid(request->id))

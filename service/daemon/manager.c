@@ -67,8 +67,9 @@ vmf_migrate_look_thread(GTask *task, gpointer source, gpointer data, GCancellabl
 
     if (connection)
         guest = vmf_guest_describe(connection, request->domain, &error);
-    if (guest &&
-        vmf_guest_check_safe(connection, guest, vmf_libvirt_has_run(libvirt, guest->uuid), &error))
+    if (guest && vmf_guest_check_torn(guest, request->options->postcopy_resume, &error) &&
+        (guest->torn || vmf_guest_check_safe(connection, guest,
+                                             vmf_libvirt_has_run(libvirt, guest->uuid), &error)))
         g_task_return_pointer(task, g_steal_pointer(&guest), (GDestroyNotify)vmf_guest_free);
     else
         g_task_return_error(task, error);

@@ -94,7 +94,12 @@ vmf_options_check_combination(const VmfOptions *options, GError **error)
 {
     const char *problem = NULL;
 
-    if (options->parallel && options->postcopy)
+    if (options->postcopy_resume &&
+        (options->parallel || options->copy_storage || options->timeout || options->xml ||
+         options->postcopy_after_precopy))
+        problem = "resuming a post-copy goes on with what was begun: leave out parallel, "
+                  "copy-storage, timeout, xml and postcopy-after-precopy";
+    else if (options->parallel && options->postcopy)
         problem = "QEMU cannot combine parallel connections with post-copy; leave one out";
     else if (options->copy_storage && options->postcopy)
         problem = "libvirt cannot combine copying storage with post-copy; leave one out";
@@ -134,6 +139,7 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"parallel", "u", &options->parallel},
         {"postcopy", "b", &options->postcopy},
         {"postcopy-after-precopy", "b", &options->postcopy_after_precopy},
+        {"postcopy-resume", "b", &options->postcopy_resume},
         {"persistent", "b", &options->persistent},
         {"undefine-source", "b", &options->undefine_source},
         {"copy-storage", "s", &options->copy_storage},
@@ -155,7 +161,7 @@ vmf_options_parse(GVariant *dict, GError **error)
         !vmf_on_timeout_parse(on_timeout, &options->on_timeout, error) ||
         !vmf_options_check_values(options, on_timeout, error))
         return NULL;
-    options->postcopy |= options->postcopy_after_precopy;
+    options->postcopy |= options->postcopy_after_precopy || options->postcopy_resume;
     if (!vmf_options_check_combination(options, error))
         return NULL;
     return g_steal_pointer(&options);
@@ -180,6 +186,8 @@ vmf_options_get_flags(const VmfOptions *options)
         flags |= VIR_MIGRATE_PARALLEL;
     if (options->postcopy)
         flags |= VIR_MIGRATE_POSTCOPY;
+    if (options->postcopy_resume)
+        flags |= VIR_MIGRATE_POSTCOPY_RESUME;
     if (options->persistent)
         flags |= VIR_MIGRATE_PERSIST_DEST;
     if (options->undefine_source)

@@ -26,6 +26,7 @@ typedef struct {
     guint parallel; /* connections; 0: one stream */
     gboolean postcopy;
     gboolean postcopy_after_precopy; /* after the first pass; implies postcopy */
+    gboolean postcopy_resume;        /* the rest of one that failed; implies postcopy */
     gboolean persistent;
     gboolean undefine_source;
     char *copy_storage; /* "all", "inc" or NULL */

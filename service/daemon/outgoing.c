@@ -47,6 +47,8 @@ typedef struct {
     VmfPump *pump;
     virDomainPtr domain; /* while libvirt migrates it */
     GError *pump_error;
+    gboolean torn;         /* the guest's memory is on both hosts */
+    VmfFollow *unattended; /* post-copy: what QEMU does when libvirt has given up; or NULL */
 } VmfOutgoing;
 
 static const char *
@@ -72,6 +74,7 @@ vmf_outgoing_free(gpointer data)
     g_ptr_array_unref(self->doorways);
     vmf_options_free(self->options);
     g_clear_pointer(&self->follow, vmf_follow_unref);
+    g_clear_pointer(&self->unattended, vmf_follow_unref);
     g_mutex_clear(&self->lock);
     explicit_bzero(self->secret, sizeof self->secret);
     g_free(self);
@@ -261,6 +264,8 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     g_variant_dict_insert_value(&guest, "agreement", vmf_negotiation_digest(self->agreement));
     if (self->options->dname)
         g_variant_dict_insert(&guest, "dname", "s", self->options->dname);
+    if (self->options->postcopy_resume)
+        g_variant_dict_insert(&guest, "postcopy-resume", "b", TRUE);
     if (vmf_outgoing_forces(self, "maintenance"))
         g_variant_dict_insert(&guest, "maintenance", "b", TRUE);
     if (self->follow)
@@ -401,18 +406,35 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error
     return result == 0;
 }
 
+/* Where the guest is when the migration did not complete, and what is to be done. */
+static char *
+vmf_outgoing_fate(VmfOutgoing *self)
+{
+    const char *guest = vmf_migration_get_domain(self->migration);
+    const char *peer = vmf_migration_get_peer(self->migration);
+
+    if (!self->torn)
+        return g_strdup("the guest runs on at the source");
+    return g_strdup_printf("the guest runs at %s, and stands still where it needs memory that was "
+                           "not sent yet; go on with: vmferry migrate --postcopy-resume %s %s",
+                           peer, guest, peer);
+}
+
 /* Which of the two reasons to tell: the pump's, when it came to grief by itself. */
 static void
 vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError **error)
 {
+    g_autofree char *fate = vmf_outgoing_fate(self);
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
     if (self->pump_error && self->follow) /* which came first, only the one who started it heard */
         g_set_error(error, VMF_ERROR, libvirt_error->code, "%s; the stream: %s",
                     libvirt_error->message, self->pump_error->message);
     else if (self->pump_error)
-        g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; the guest runs on at the source",
-                    self->pump_error->message);
+        g_set_error(error, VMF_ERROR, self->pump_error->code, "%s; %s", self->pump_error->message,
+                    fate);
+    else if (self->torn)
+        g_set_error(error, VMF_ERROR, libvirt_error->code, "%s; %s", libvirt_error->message, fate);
     else
         g_propagate_error(error, g_error_copy(libvirt_error));
 }
@@ -430,6 +452,20 @@ vmf_outgoing_set_domain(VmfOutgoing *self, virDomainPtr domain, GError **error)
     return TRUE;
 }
 
+/*
+ * In post-copy QEMU goes on by itself when libvirt has given up (its connection broke, or it was
+ * hasty), and libvirt takes note of the end. TRUE: the guest has left this host.
+ */
+static gboolean
+vmf_outgoing_goes_on(VmfOutgoing *self, const GError *problem)
+{
+    if (!self->torn || !self->unattended || vmf_pump_has_ended(self->pump))
+        return FALSE;
+    vmf_warn(vmf_outgoing_id(self), "%s; QEMU goes on by itself", problem->message);
+    return vmf_follow_run(self->unattended, self->pump,
+                          vmf_daemon_get_config(self->daemon)->libvirt_uri, NULL);
+}
+
 static gboolean
 vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
 {
@@ -443,9 +479,14 @@ vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
         domain = vmf_guest_lookup(connection, vmf_migration_get_uuid(self->migration), error);
     if (!domain || !vmf_outgoing_set_domain(self, domain, error))
         return FALSE;
-    vmf_migration_set_state(self->migration, VMF_STATE_RUNNING);
+    vmf_migration_set_state(self->migration, self->options->postcopy_resume ? VMF_STATE_POSTCOPY
+                                                                            : VMF_STATE_RUNNING);
     result = vmf_outgoing_call_libvirt(self, domain, &problem);
     vmf_outgoing_set_domain(self, NULL, NULL);
+    self->torn = !result && (vmf_guest_is_torn(domain) ||
+                             vmf_migration_get_state(self->migration) == VMF_STATE_POSTCOPY);
+    if (problem && vmf_outgoing_goes_on(self, problem))
+        return TRUE;
     if (problem)
         vmf_outgoing_set_failure(self, problem, error);
     return result;
@@ -482,7 +523,8 @@ vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
         vmf_pump_stop(self->pump, error);
 }
 
-/* Before anything is touched. Where libvirt is at it already, there is no before. */
+/* Before anything is touched. Where libvirt is at it, or half of the guest there, there is no
+ * before. */
 static gboolean
 vmf_outgoing_check(VmfOutgoing *self, GError **error)
 {
@@ -495,7 +537,7 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
     g_autoptr(GPtrArray) concerns = NULL;
     const VmfConcern *block;
 
-    if (self->follow)
+    if (self->follow || self->options->postcopy_resume)
         return TRUE;
     concerns = vmf_precheck_run(self->daemon, self->peer, &init, self->cancellable, error);
     if (!concerns)
@@ -524,9 +566,10 @@ vmf_outgoing_thread(gpointer data)
         vmf_outgoing_open_doorways(self, &error))
         vmf_outgoing_migrate(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
+        g_autofree char *fate = vmf_outgoing_fate(self);
+
         g_clear_error(&error);
-        g_set_error_literal(&error, VMF_ERROR, VMF_ERROR_CANCELLED,
-                            "cancelled; the guest runs on at the source");
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled; %s", fate);
     } else if (error) {
         error = vmf_error_normalize(error);
     }
@@ -566,6 +609,10 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     self->peer = g_object_ref(peer);
     self->options = options;
     self->follow = follow;
+    self->torn = options->postcopy_resume;
+    if (options->postcopy && !follow)
+        self->unattended = vmf_follow_new(vmf_daemon_get_libvirt(daemon),
+                                          vmf_migration_get_uuid(migration), "vmferry");
     self->doorways = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_doorway_close);
     self->cancellable = g_cancellable_new();
     self->path =

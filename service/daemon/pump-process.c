@@ -19,6 +19,7 @@ struct _VmfPump {
     GObject parent_instance;
 
     char *id;
+    VmfPumpSide side;
     char *socket_path;
     GSubprocess *process;
     GDBusConnection *connection;
@@ -85,7 +86,8 @@ vmf_pump_on_closed(GDBusConnection *connection, gboolean remote_vanished, GError
 {
     g_autoptr(GError) error =
         g_error_new(VMF_ERROR, VMF_ERROR_PUMP_FAILED,
-                    "vmferry-pump of this host died; its last words are in vmferryd's log");
+                    "vmferry-pump at the %s died; its last words are in vmferryd's log there",
+                    self->side == VMF_PUMP_SOURCE ? "source" : "destination");
 
     vmf_pump_set_ended(self, error);
 }
@@ -180,6 +182,7 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     gboolean cancelled, limited;
 
     self->id = g_strdup(id);
+    self->side = side;
     self->socket_path = vmf_pump_socket_path(config->run_directory, id);
     control = vmf_pump_listen(self->socket_path, &problem);
     if (control && vmf_pump_launch(self, config, control, &problem)) {
