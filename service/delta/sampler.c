@@ -9,7 +9,9 @@
 #include <string.h>
 
 #define PAGES_MAX 8192u
-#define TIMES (4u * PAGES_MAX)
+#define TABLE_SIZE (2 * PAGES_MAX)
+#define TIMES (4 * PAGES_MAX)
+#define FREE UINT32_MAX
 #define SHARE_BITS 24
 #define SHARE_ALL (1u << SHARE_BITS)
 #define SHARE_FIRST (SHARE_ALL / 8)
@@ -19,19 +21,31 @@
 
 typedef struct {
     uint64_t key;
-    uint32_t hash;
-    uint32_t time;
+    uint32_t time; /* FREE: no page */
 } Followed;
 
 struct VmfSampler {
     size_t page_size;
-    uint32_t share;    /* pages are followed whose hash is below; of SHARE_ALL */
-    GHashTable *pages; /* key -> Followed */
+    uint32_t share; /* of SHARE_ALL */
+    guint count;
+    Followed pages[TABLE_SIZE];
     uint32_t now;
-    uint32_t tree[TIMES + 1];
+    uint16_t tree[TIMES + 1]; /* pages by the time of their last send */
+    uint16_t owner[TIMES];    /* whose last send that was: its place in the table */
+    /* Sends of followed pages, as the share has it and as it was; in parts of SHARE_ALL. */
+    uint64_t expected, happened;
     double counters[COUNTERS];
     double repeats;
 };
+
+static void
+empty_table(VmfSampler *sampler)
+{
+    for (guint i = 0; i < TABLE_SIZE; i++)
+        sampler->pages[i].time = FREE;
+    sampler->count = 0;
+    sampler->now = 0;
+}
 
 VmfSampler *
 vmf_sampler_new(size_t page_size)
@@ -40,33 +54,46 @@ vmf_sampler_new(size_t page_size)
 
     sampler->page_size = page_size;
     sampler->share = SHARE_FIRST;
-    sampler->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    empty_table(sampler);
     return sampler;
 }
 
 void
 vmf_sampler_free(VmfSampler *sampler)
 {
-    if (!sampler)
-        return;
-    g_hash_table_unref(sampler->pages);
     g_free(sampler);
 }
 
-static inline uint32_t
+static inline uint64_t
 hash_key(uint64_t key)
 {
     key *= G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
     key ^= key >> 32;
-    key *= G_GUINT64_CONSTANT(0xd6e8feb86659fd93);
-    return (uint32_t)(key >> (64 - SHARE_BITS));
+    return key * G_GUINT64_CONSTANT(0xd6e8feb86659fd93);
+}
+
+static inline gboolean
+is_followed(const VmfSampler *sampler, uint64_t hash)
+{
+    return hash >> (64 - SHARE_BITS) < sampler->share;
+}
+
+/* The page's entry, or the free one where it belongs. */
+static Followed *
+find_page(VmfSampler *sampler, uint64_t key, uint64_t hash)
+{
+    guint at = (guint)(hash >> 8) % TABLE_SIZE;
+
+    while (sampler->pages[at].time != FREE && sampler->pages[at].key != key)
+        at = (at + 1) % TABLE_SIZE;
+    return &sampler->pages[at];
 }
 
 static void
 count_time(VmfSampler *sampler, uint32_t time, int step)
 {
     for (uint32_t i = time + 1; i <= TIMES; i += i & -i)
-        sampler->tree[i] += (uint32_t)step;
+        sampler->tree[i] = (uint16_t)(sampler->tree[i] + step);
 }
 
 /* Pages whose last send was at `time` or before. */
@@ -80,43 +107,53 @@ pages_until(const VmfSampler *sampler, uint32_t time)
     return sum;
 }
 
-static int
-compare_times(gconstpointer a, gconstpointer b)
+/* The page is sent now. */
+static void
+set_time(VmfSampler *sampler, Followed *page)
 {
-    uint32_t x = (*(Followed *const *)a)->time, y = (*(Followed *const *)b)->time;
-
-    return (x > y) - (x < y);
+    page->time = sampler->now;
+    sampler->owner[sampler->now] = (uint16_t)(page - sampler->pages);
+    count_time(sampler, sampler->now++, 1);
 }
 
 static void
-renumber(VmfSampler *sampler)
+follow(VmfSampler *sampler, Followed *page, uint64_t key)
 {
-    g_autoptr(GPtrArray) pages = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer page;
-
-    g_hash_table_iter_init(&iter, sampler->pages);
-    while (g_hash_table_iter_next(&iter, NULL, &page))
-        g_ptr_array_add(pages, page);
-    g_ptr_array_sort(pages, compare_times);
-    memset(sampler->tree, 0, sizeof sampler->tree);
-    for (guint i = 0; i < pages->len; i++) {
-        ((Followed *)pages->pdata[i])->time = i;
-        count_time(sampler, i, 1);
-    }
-    sampler->now = pages->len;
+    page->key = key;
+    sampler->count++;
+    set_time(sampler, page);
 }
 
-static gboolean
-is_above(gpointer key, gpointer value, gpointer user_data)
+/* The keys of the followed pages, those sent last at the end. */
+static guint
+list_pages(const VmfSampler *sampler, uint64_t *keys)
 {
-    const Followed *page = value;
-    VmfSampler *sampler = user_data;
+    guint count = 0;
 
-    if (page->hash < sampler->share)
-        return FALSE;
-    count_time(sampler, page->time, -1);
-    return TRUE;
+    for (uint32_t time = 0; time < sampler->now; time++) {
+        const Followed *page = &sampler->pages[sampler->owner[time]];
+
+        if (page->time == time)
+            keys[count++] = page->key;
+    }
+    return count;
+}
+
+/* Begins again with those pages that are followed still. */
+static void
+renumber(VmfSampler *sampler)
+{
+    g_autofree uint64_t *keys = g_new(uint64_t, PAGES_MAX);
+    guint count = list_pages(sampler, keys);
+
+    empty_table(sampler);
+    memset(sampler->tree, 0, sizeof sampler->tree);
+    for (guint i = 0; i < count; i++) {
+        uint64_t hash = hash_key(keys[i]);
+
+        if (is_followed(sampler, hash))
+            follow(sampler, find_page(sampler, keys[i], hash), keys[i]);
+    }
 }
 
 static guint
@@ -141,45 +178,41 @@ distance_of(guint counter)
     return bits == 0 ? step : (step | 1u << STEP_BITS) << (bits - 1);
 }
 
-static void
-follow(VmfSampler *sampler, uint64_t key, uint32_t hash)
+/* One of the followed pages is sent. */
+static __attribute__((noinline)) void
+put_followed(VmfSampler *sampler, uint64_t key, uint64_t hash)
 {
-    Followed *page = g_new(Followed, 1);
+    double scale = (double)SHARE_ALL / sampler->share, distance;
+    Followed *page;
 
-    *page = (Followed){.key = key, .hash = hash, .time = sampler->now};
-    g_hash_table_insert(sampler->pages, &page->key, page);
-    count_time(sampler, sampler->now++, 1);
-    if (g_hash_table_size(sampler->pages) > PAGES_MAX) {
-        sampler->share -= sampler->share / 4;
-        g_hash_table_foreach_remove(sampler->pages, is_above, sampler);
+    sampler->happened += SHARE_ALL;
+    scale *= (double)sampler->expected / (double)sampler->happened;
+    if (sampler->now == TIMES)
+        renumber(sampler);
+    page = find_page(sampler, key, hash);
+    if (page->time == FREE) {
+        follow(sampler, page, key);
+        if (sampler->count == PAGES_MAX) {
+            sampler->share -= sampler->share / 4;
+            renumber(sampler);
+        }
+        return;
     }
+    distance = scale * (sampler->count - pages_until(sampler, page->time));
+    sampler->counters[counter_of((uint64_t)distance)] += scale;
+    sampler->repeats += scale;
+    count_time(sampler, page->time, -1);
+    set_time(sampler, page);
 }
 
 void
 vmf_sampler_put(VmfSampler *sampler, uint64_t key)
 {
-    uint32_t hash = hash_key(key);
-    Followed *page;
-    double scale;
-    uint64_t distance;
+    uint64_t hash = hash_key(key);
 
-    if (G_LIKELY(hash >= sampler->share))
-        return;
-    if (sampler->now == TIMES)
-        renumber(sampler);
-    page = g_hash_table_lookup(sampler->pages, &key);
-    if (!page) {
-        follow(sampler, key, hash);
-        return;
-    }
-    scale = (double)SHARE_ALL / sampler->share;
-    distance =
-        (uint64_t)(scale * (g_hash_table_size(sampler->pages) - pages_until(sampler, page->time)));
-    sampler->counters[counter_of(distance)] += scale;
-    sampler->repeats += scale;
-    count_time(sampler, page->time, -1);
-    page->time = sampler->now++;
-    count_time(sampler, page->time, 1);
+    sampler->expected += sampler->share;
+    if (G_UNLIKELY(is_followed(sampler, hash)))
+        put_followed(sampler, key, hash);
 }
 
 double
@@ -198,23 +231,26 @@ vmf_sampler_miss_ratio(const VmfSampler *sampler, uint64_t bytes)
 guint
 vmf_sampler_curve(const VmfSampler *sampler, VmfSamplerPoint *ret_points, guint count)
 {
-    double hits = 0, told = -1;
+    double hits = 0, told = 0;
     guint n = 0;
 
-    for (guint i = 0; i < COUNTERS && n < count && sampler->repeats > 0; i++) {
-        double ratio;
+    if (sampler->repeats <= 0 || count < 2)
+        return 0;
+    ret_points[n++] = (VmfSamplerPoint){.bytes = 0, .miss_ratio = 1};
+    for (guint i = 0; i < COUNTERS && n < count; i++) {
+        gboolean is_last;
 
         hits += sampler->counters[i];
-        ratio = hits / sampler->repeats;
-        /* each point gains as much as any other, and the last one is the end */
-        if (i > 0 && ratio - told < 1.0 / count && (told >= ratio || ratio < 1 - 1e-9))
+        is_last = hits >= sampler->repeats * (1 - 1e-9);
+        /* each point gains as much as any other, but for the last */
+        if (!is_last && hits - told < sampler->repeats / (count - 1))
             continue;
         ret_points[n++] = (VmfSamplerPoint){
-            .bytes = i == 0 ? 0 : distance_of(i + 1) * sampler->page_size,
-            .miss_ratio = MAX(1 - ratio, 0),
+            .bytes = distance_of(i + 1) * sampler->page_size,
+            .miss_ratio = MAX(1 - hits / sampler->repeats, 0),
         };
-        told = ratio;
-        if (ratio >= 1 - 1e-9)
+        told = hits;
+        if (is_last)
             break;
     }
     return n;
