@@ -186,8 +186,14 @@ static void
 vmf_channel_on_stirred(gpointer owner)
 {
     VmfChannel *channel = owner;
+    GError *error;
 
-    if (channel->staged && !channel->over && !channel->error)
+    if (!channel->staged || channel->over || channel->error)
+        return;
+    error = vmf_stages_dup_error(channel->stages);
+    if (error)
+        vmf_channel_broke(channel, error);
+    else
         vmf_channel_room(channel);
 }
 

@@ -3,12 +3,20 @@
 
 #include "base/error.h"
 
+/* "@" in front of a type asks for the value as it is. */
+static const char *
+vmf_skip_at(const char *type)
+{
+    return type + (*type == '@');
+}
+
 gboolean
 vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
 {
     VmfPumpOptions options = {.settings = {.delta = TRUE, .zstd = VMF_PACK_AUTO}};
     VmfRewriteSetup *rewrite = &options.stages.rewrite;
     VmfStagesSettings *settings = &options.settings;
+    g_autoptr(GVariant) loadable = NULL;
     const struct {
         const char *name;
         const char *type;
@@ -20,26 +28,31 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
         {"delta", "b", &settings->delta},
         {"cache", "t", &settings->cache},
         {"zstd", "i", &settings->zstd},
+        {"loadable", "@" VMF_LOADABLE_FORMAT, &loadable},
     };
     guint log;
 
     for (gsize i = 0; dict && i < G_N_ELEMENTS(known); i++) {
         g_autoptr(GVariant) value = g_variant_lookup_value(dict, known[i].name, NULL);
 
-        if (!value || g_variant_is_of_type(value, G_VARIANT_TYPE(known[i].type))) {
+        if (!value || g_variant_is_of_type(value, G_VARIANT_TYPE(vmf_skip_at(known[i].type)))) {
             (void)g_variant_lookup(dict, known[i].name, known[i].type, known[i].value);
             continue;
         }
         g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
-                    "the pump's option \"%s\" must be of type %s", known[i].name, known[i].type);
+                    "the pump's option \"%s\" must be of type %s", known[i].name,
+                    vmf_skip_at(known[i].type));
         return FALSE;
     }
     log = options.stages.window_log;
     rewrite->cache = settings->cache;
-    *ret = options;
     if ((log == 0 || (log >= VMF_WINDOW_LOG_MIN && log <= VMF_WINDOW_LOG_MAX)) &&
-        settings->zstd >= VMF_PACK_AUTO && settings->zstd <= VMF_PACK_LEVEL_MAX)
+        settings->zstd >= VMF_PACK_AUTO && settings->zstd <= VMF_PACK_LEVEL_MAX) {
+        if (loadable)
+            rewrite->loadable = options.loadable = vmf_loadable_from_variant(loadable);
+        *ret = options;
         return TRUE;
+    }
     g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                 "the pump's options: expected a window of 0 or %d to %d bits and a level of %d to "
                 "%d, found %u and %d",

@@ -7,7 +7,9 @@
 typedef struct {
     VmfStagesSetup stages;
     VmfStagesSettings settings;
+    VmfLoadable *loadable; /* that of the stages; NULL: none */
 } VmfPumpOptions;
 
-/* `dict`: a{sv}, or NULL for none. Fails with VMF_ERROR_INVALID_ARGUMENT: type or range. */
+/* `dict`: a{sv}, or NULL for none; vmf_loadable_free() what is in it. Fails with
+ * VMF_ERROR_INVALID_ARGUMENT: type or range. */
 gboolean vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error);

@@ -189,6 +189,7 @@ vmf_pump_free(VmfPump *pump)
         g_clear_pointer(&pump->links[i], vmf_pump_link_free);
     vmf_chunk_pool_free(pump->pool);
     gnutls_memset(pump->secret, 0, sizeof pump->secret);
+    vmf_loadable_free(pump->options.loadable);
     g_clear_error(&pump->error);
     g_free(pump->id);
     g_free(pump);

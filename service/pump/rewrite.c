@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "pump/bases.h"
+#include "pump/tail.h"
 #include "stream/stream.h"
 
 #define RAM_CONTINUE 0x20
@@ -26,6 +27,9 @@ struct VmfRewrite {
     gboolean on;
     gboolean postcopy;
     char *why;
+    VmfTail *tail;  /* NULL: nothing is judged, or no more */
+    gboolean named; /* the stream says of which machine type it is */
+    GError *error;  /* the judgement */
 
     VmfChunk *chunk; /* output that is put together */
     gsize filled;    /* behind the headroom */
@@ -47,6 +51,8 @@ vmf_rewrite_new(const VmfRewriteSetup *setup, VmfChunkPool *pool, VmfRewriteSink
     self->owner = owner;
     self->reader = vmf_reader_new(&options);
     self->on = setup->unchanged || setup->xbzrle;
+    if (setup->loadable)
+        self->tail = vmf_tail_new(setup->loadable);
     return self;
 }
 
@@ -57,6 +63,8 @@ vmf_rewrite_free(VmfRewrite *self)
     vmf_slice_queue_clear(&self->unread);
     g_clear_pointer(&self->bases, vmf_bases_free);
     g_clear_pointer(&self->chunk, vmf_chunk_unref);
+    vmf_tail_free(self->tail);
+    g_clear_error(&self->error);
     g_free(self->why);
     g_free(self);
 }
@@ -77,8 +85,8 @@ vmf_rewrite_drop_bases(VmfRewrite *self)
 
 /* ---- output ---- */
 
-void
-vmf_rewrite_flush(VmfRewrite *self)
+static void
+vmf_rewrite_send(VmfRewrite *self)
 {
     VmfSlice slice = {self->chunk, NULL, self->filled};
 
@@ -96,7 +104,7 @@ static uint8_t *
 vmf_rewrite_reserve(VmfRewrite *self, gsize size)
 {
     if (self->filled + size > VMF_CHUNK_SIZE - VMF_CHUNK_HEADROOM)
-        vmf_rewrite_flush(self);
+        vmf_rewrite_send(self);
     if (!self->chunk)
         self->chunk = vmf_chunk_new(self->pool, VMF_CHUNK_SIZE);
     return self->chunk->data + VMF_CHUNK_HEADROOM + self->filled;
@@ -119,9 +127,59 @@ vmf_rewrite_append(VmfRewrite *self, const uint8_t *data, gsize length)
 static void
 vmf_rewrite_pass(VmfRewrite *self, const VmfSlice *bytes)
 {
-    vmf_rewrite_flush(self);
+    vmf_rewrite_send(self);
     self->figures.out += bytes->length;
     self->sink(self->owner, vmf_slice_keep(bytes));
+}
+
+/* ---- the tail ---- */
+
+/* From here on nothing is judged. */
+static void
+vmf_rewrite_release(VmfRewrite *self)
+{
+    const GByteArray *held;
+
+    if (!self->tail)
+        return;
+    held = vmf_tail_bytes(self->tail);
+    vmf_rewrite_append(self, held->data, held->len);
+    g_clear_pointer(&self->tail, vmf_tail_free);
+}
+
+static void
+vmf_rewrite_judge(VmfRewrite *self, const VmfEvent *event)
+{
+    switch (vmf_tail_put(self->tail, event->raw, event->raw_length, &self->error)) {
+    case VMF_TAIL_HELD:
+        break;
+    case VMF_TAIL_RELEASE:
+        vmf_rewrite_release(self);
+        break;
+    case VMF_TAIL_REFUSED:
+        g_clear_pointer(&self->tail, vmf_tail_free);
+        g_clear_pointer(&self->chunk, vmf_chunk_unref);
+        self->filled = 0;
+        break;
+    }
+}
+
+/* A machine type that names itself has footers, too, by which the end of its stream is known. */
+static gboolean
+vmf_rewrite_is_judged(VmfRewrite *self, const VmfEvent *event)
+{
+    if (!self->tail)
+        return FALSE;
+    self->named |= event->type == VMF_EVENT_CONFIGURATION;
+    return self->named && event->type == VMF_EVENT_DATA && event->data.role == VMF_DATA_TAIL;
+}
+
+void
+vmf_rewrite_flush(VmfRewrite *self)
+{
+    if (self->tail && vmf_tail_rest(self->tail) == VMF_TAIL_RELEASE)
+        vmf_rewrite_release(self);
+    vmf_rewrite_send(self);
 }
 
 /* ---- records ---- */
@@ -224,26 +282,59 @@ vmf_rewrite_rest(VmfRewrite *self, const VmfEvent *event)
     vmf_rewrite_append(self, event->raw + before, event->raw_length - before);
 }
 
+/* Bytes go by before they are read; not where they may have to be held. */
+static gboolean
+vmf_rewrite_passes_ahead(const VmfRewrite *self)
+{
+    return !self->on && !self->setup.loadable;
+}
+
+/* There is something to be done with what comes. */
+static gboolean
+vmf_rewrite_reads(const VmfRewrite *self)
+{
+    return !self->error && (!self->why || self->tail);
+}
+
 static void
 vmf_rewrite_event(VmfRewrite *self, const VmfEvent *event)
 {
     const char *why = vmf_rewrite_obey(self, event);
 
     if (why) {
+        vmf_rewrite_release(self);
         vmf_rewrite_give_up(self, why);
         return;
     }
-    if (self->on && event->type == VMF_EVENT_PAGE && !vmf_rewrite_make_bases(self))
+    if (vmf_rewrite_is_judged(self, event)) {
+        vmf_rewrite_judge(self, event);
+        vmf_slice_queue_drop(&self->unread, event->raw_length);
         return;
-    if (!self->on)
+    }
+    if (self->on && event->type == VMF_EVENT_PAGE && !vmf_rewrite_make_bases(self) && !self->tail)
+        return;
+    if (vmf_rewrite_passes_ahead(self))
         self->passed -= MIN(self->passed, event->raw_length);
     else if (self->passed > 0)
         vmf_rewrite_rest(self, event);
-    else if (event->type == VMF_EVENT_PAGE)
+    else if (self->on && event->type == VMF_EVENT_PAGE)
         vmf_rewrite_page(self, event);
     else
         vmf_rewrite_append(self, event->raw, event->raw_length);
     vmf_slice_queue_drop(&self->unread, event->raw_length);
+}
+
+/* All that did not go by yet. */
+static void
+vmf_rewrite_let_go(VmfRewrite *self)
+{
+    vmf_slice_queue_drop(&self->unread, self->passed);
+    for (guint i = 0; i < self->unread.count; i++)
+        vmf_rewrite_pass(self, vmf_slice_queue_peek(&self->unread, i));
+    vmf_rewrite_send(self);
+    vmf_slice_queue_clear(&self->unread);
+    self->passed = 0;
+    vmf_rewrite_drop_bases(self);
 }
 
 void
@@ -254,39 +345,36 @@ vmf_rewrite_put(VmfRewrite *self, const VmfSlice *bytes)
     VmfEvent event;
 
     self->figures.in += bytes->length;
-    if (self->why) {
+    if (self->error)
+        return;
+    if (!vmf_rewrite_reads(self)) {
         vmf_rewrite_pass(self, bytes);
         return;
     }
     vmf_chunk_ref(bytes->chunk);
     vmf_slice_queue_push(&self->unread, *bytes);
-    if (!self->on) {
+    if (vmf_rewrite_passes_ahead(self)) {
         vmf_rewrite_pass(self, bytes);
         self->passed += bytes->length;
     }
     vmf_reader_feed(self->reader, bytes->data, bytes->length);
-    while (!self->why && (status = vmf_reader_next(self->reader, &event, &error)) == VMF_READ_EVENT)
+    while (vmf_rewrite_reads(self) &&
+           (status = vmf_reader_next(self->reader, &event, &error)) == VMF_READ_EVENT)
         vmf_rewrite_event(self, &event);
-    if (status == VMF_READ_ERROR)
+    if (status == VMF_READ_ERROR) {
+        vmf_rewrite_release(self);
         vmf_rewrite_give_up(self, error->message);
-}
-
-/* All that did not go by yet. */
-static void
-vmf_rewrite_let_go(VmfRewrite *self)
-{
-    vmf_slice_queue_drop(&self->unread, self->passed);
-    for (guint i = 0; i < self->unread.count; i++)
-        vmf_rewrite_pass(self, vmf_slice_queue_peek(&self->unread, i));
-    vmf_rewrite_flush(self);
-    vmf_slice_queue_clear(&self->unread);
-    self->passed = 0;
-    vmf_rewrite_drop_bases(self);
+    }
+    if (!vmf_rewrite_reads(self) && !self->error)
+        vmf_rewrite_let_go(self);
 }
 
 void
 vmf_rewrite_end(VmfRewrite *self)
 {
+    if (self->error)
+        return;
+    vmf_rewrite_release(self);
     vmf_rewrite_let_go(self);
 }
 
@@ -296,7 +384,11 @@ vmf_rewrite_give_up(VmfRewrite *self, const char *why)
     if (self->why)
         return;
     self->why = g_strdup(why);
-    vmf_rewrite_let_go(self);
+    self->on = FALSE;
+    if (self->tail)
+        vmf_rewrite_drop_bases(self); /* reading goes on */
+    else
+        vmf_rewrite_let_go(self);
 }
 
 /* ---- what it is told and asked ---- */
@@ -317,7 +409,7 @@ vmf_rewrite_set_on(VmfRewrite *self, gboolean on)
         return;
     self->on = on;
     vmf_rewrite_drop_bases(self);
-    if (!on) {
+    if (vmf_rewrite_passes_ahead(self)) {
         /* from here on all goes by as it comes */
         for (guint i = 0; i < self->unread.count; i++)
             vmf_rewrite_pass(self, vmf_slice_queue_peek(&self->unread, i));
@@ -329,6 +421,12 @@ const char *
 vmf_rewrite_why(const VmfRewrite *self)
 {
     return self->why;
+}
+
+const GError *
+vmf_rewrite_error(const VmfRewrite *self)
+{
+    return self->error;
 }
 
 gboolean

@@ -13,7 +13,11 @@
  *   destination always continues the block that QEMU thinks it does.
  * - From the first discard or POSTCOPY_LISTEN on, all passes untouched: pages may come once only.
  * - Where the reader is not sure, all passes untouched from there, and `why` says so. A migration
- *   never fails because of this stage.
+ *   never fails because of this.
+ *
+ * It also holds the state of devices against what the destination can load (pump/tail.h), if that
+ * is known: this is where the stream is read. What it refuses fails the migration:
+ * vmf_rewrite_error(). Not in post-copy, whose stream does not describe its state.
  *
  * Pure but for memory. Output is put together in chunks of the pool; what passes untouched is
  * passed by reference. Nothing is held back behind vmf_rewrite_flush() but a record that is cut by
@@ -24,6 +28,7 @@
 
 #include "link/chunk.h"
 #include "pump/bases.h"
+#include "stream/loadable.h"
 
 typedef struct VmfRewrite VmfRewrite;
 
@@ -31,9 +36,10 @@ typedef struct VmfRewrite VmfRewrite;
 typedef void (*VmfRewriteSink)(gpointer owner, VmfSlice bytes);
 
 typedef struct {
-    gboolean unchanged; /* may leave pages out */
-    gboolean xbzrle;    /* may send XBZRLE */
-    guint64 cache;      /* memory for contents */
+    gboolean unchanged;          /* may leave pages out */
+    gboolean xbzrle;             /* may send XBZRLE */
+    guint64 cache;               /* memory for contents */
+    const VmfLoadable *loadable; /* NULL: nothing is held against it; borrowed */
 } VmfRewriteSetup;
 
 typedef struct {
@@ -66,6 +72,9 @@ void vmf_rewrite_give_up(VmfRewrite *rewrite, const char *why);
 
 /* Why everything passes untouched; NULL: it does not. */
 const char *vmf_rewrite_why(const VmfRewrite *rewrite);
+
+/* The destination could not load what comes: nothing goes any more. NULL: that is not so. */
+const GError *vmf_rewrite_error(const VmfRewrite *rewrite);
 
 /* The guest runs at the destination and waits for what comes. */
 gboolean vmf_rewrite_is_postcopy(const VmfRewrite *rewrite);

@@ -23,6 +23,7 @@ struct VmfStages {
     const char *give_up;
     guint64 link_rate;
     VmfStagesFigures figures;
+    GError *error;
 
     /* the packer's */
     VmfPackChoice choice;
@@ -42,6 +43,15 @@ vmf_stages_cpu(void)
 }
 
 /* ---- the delta stage's thread ---- */
+
+/* From any thread. */
+static void
+vmf_stages_wake(gpointer data)
+{
+    VmfStages *stages = data;
+
+    g_source_set_ready_time(stages->wake, 0);
+}
 
 static void
 vmf_stages_rewritten(gpointer owner, VmfSlice bytes)
@@ -78,6 +88,15 @@ vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
         vmf_rewrite_give_up(rewrite, give_up);
 }
 
+static void
+vmf_stages_refuse(VmfStages *stages, const GError *error)
+{
+    g_mutex_lock(&stages->lock);
+    stages->error = g_error_copy(error);
+    g_mutex_unlock(&stages->lock);
+    vmf_stages_wake(stages);
+}
+
 static gpointer
 vmf_stages_rewrite(gpointer data)
 {
@@ -99,6 +118,10 @@ vmf_stages_rewrite(gpointer data)
             continue;
         vmf_rewrite_put(rewrite, &parcel.bytes);
         vmf_chunk_unref(parcel.bytes.chunk);
+        if (vmf_rewrite_error(rewrite)) {
+            vmf_stages_refuse(stages, vmf_rewrite_error(rewrite));
+            return NULL; /* the channel ends, and with it the stages */
+        }
         if (vmf_rewrite_is_postcopy(rewrite))
             g_atomic_int_set(&stages->urgent, TRUE);
     }
@@ -221,15 +244,6 @@ vmf_stages_on_wake(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* From any thread. */
-static void
-vmf_stages_wake(gpointer data)
-{
-    VmfStages *stages = data;
-
-    g_source_set_ready_time(stages->wake, 0);
-}
-
 VmfStages *
 vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, VmfChunkPool *pool,
                void (*stirred)(gpointer owner), gpointer owner)
@@ -280,6 +294,7 @@ vmf_stages_free(VmfStages *stages)
     vmf_duct_free(stages->in);
     vmf_duct_free(stages->out);
     g_clear_pointer(&stages->between, vmf_duct_free);
+    g_clear_error(&stages->error);
     g_mutex_clear(&stages->lock);
     g_free(stages);
 }
@@ -335,6 +350,17 @@ VmfDuctAnswer
 vmf_stages_take(VmfStages *stages, VmfParcel *ret)
 {
     return vmf_duct_pop(stages->out, FALSE, ret);
+}
+
+GError *
+vmf_stages_dup_error(VmfStages *stages)
+{
+    GError *error;
+
+    g_mutex_lock(&stages->lock);
+    error = stages->error ? g_error_copy(stages->error) : NULL;
+    g_mutex_unlock(&stages->lock);
+    return error;
 }
 
 gboolean

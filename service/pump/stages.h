@@ -27,7 +27,8 @@ typedef struct {
 static inline gboolean
 vmf_stages_setup_is_empty(const VmfStagesSetup *setup)
 {
-    return !setup->rewrite.unchanged && !setup->rewrite.xbzrle && setup->window_log == 0;
+    return !setup->rewrite.unchanged && !setup->rewrite.xbzrle && !setup->rewrite.loadable &&
+           setup->window_log == 0;
 }
 
 /* What can be changed at any moment. */
@@ -64,6 +65,9 @@ void vmf_stages_end(VmfStages *stages);
 
 /* The next output; the reference is the caller's. OVER after all that was put before the end. */
 VmfDuctAnswer vmf_stages_take(VmfStages *stages, VmfParcel *ret);
+
+/* The destination could not load what comes, and nothing follows; the caller's. NULL: no error. */
+GError *vmf_stages_dup_error(VmfStages *stages);
 
 /* What the link takes, bytes/s; for the choice of how hard to pack. */
 void vmf_stages_set_link_rate(VmfStages *stages, guint64 rate);
