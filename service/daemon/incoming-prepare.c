@@ -57,7 +57,7 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
         if (!self->external) /* libvirt's QEMU listens there already */
             vmf_incoming_remove_sockets(self);
         pump = vmf_pump_spawn(config, vmf_incoming_id(self), VMF_PUMP_DESTINATION, self->secret,
-                              self->agreement, NULL, &error);
+                              self->agreement, NULL, NULL, &error);
     }
     if (pump)
         g_task_return_pointer(task, pump, g_object_unref);

@@ -62,7 +62,7 @@ vmf_check_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
         .force = (const char *const *)call->options->force,
     };
     GError *error = NULL;
-    GPtrArray *concerns = vmf_precheck_run(call->daemon, call->peer, &init, NULL, &error);
+    GPtrArray *concerns = vmf_precheck_run(call->daemon, call->peer, &init, NULL, NULL, &error);
 
     if (concerns)
         g_task_return_pointer(task, concerns, (GDestroyNotify)g_ptr_array_unref);

@@ -37,6 +37,7 @@ typedef struct {
     GDBusConnection *link;
     GSocketAddress *remote;
     VmfAgreement *agreement;
+    GVariant *loadable; /* what the stream is held against; NULL: nothing */
     gboolean prepared;
     char *path;
     uint8_t ticket[VMF_TICKET_ID_SIZE];
@@ -70,6 +71,7 @@ vmf_outgoing_free(gpointer data)
     g_object_unref(self->cancellable);
     g_object_unref(self->migration);
     g_object_unref(self->peer);
+    g_clear_pointer(&self->loadable, g_variant_unref);
     g_free(self->path);
     g_ptr_array_unref(self->doorways);
     vmf_options_free(self->options);
@@ -289,7 +291,7 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     const VmfConfig *config = vmf_daemon_get_config(self->daemon);
     g_autoptr(GSocket) data = NULL;
     VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
-                                   self->agreement, self->cancellable, error);
+                                   self->agreement, self->loadable, self->cancellable, error);
     VmfDelta delta;
 
     if (!pump)
@@ -539,7 +541,8 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
 
     if (self->follow || self->options->postcopy_resume)
         return TRUE;
-    concerns = vmf_precheck_run(self->daemon, self->peer, &init, self->cancellable, error);
+    concerns = vmf_precheck_run(self->daemon, self->peer, &init, self->cancellable, &self->loadable,
+                                error);
     if (!concerns)
         return FALSE;
     vmf_migration_set_findings(self->migration, vmf_concerns_to_variant(concerns));

@@ -9,6 +9,7 @@
 #include "daemon/peer.h"
 #include "probe/judge.h"
 #include "probe/prober.h"
+#include "stream/loadable.h"
 #include "xml/domain.h"
 
 #define VMF_PRECHECK_TIMEOUT 60000 /* ms: an emulator there may be broken, too */
@@ -30,7 +31,8 @@ typedef struct {
     GBytes *dump;
     char *identity;
 
-    GBytes *latest; /* what the peer sent the last time, for this machine type */
+    GVariant *loadable; /* what its QEMU loads, where it is not like ours */
+    GBytes *latest;     /* what the peer sent the last time, for this machine type */
     char *latest_identity;
 } VmfPrecheck;
 
@@ -42,6 +44,7 @@ vmf_precheck_clear(VmfPrecheck *self)
     g_clear_pointer(&self->types, g_hash_table_unref);
     g_clear_pointer(&self->dump, g_bytes_unref);
     g_clear_pointer(&self->latest, g_bytes_unref);
+    g_clear_pointer(&self->loadable, g_variant_unref);
     g_clear_pointer(&self->concerns, g_ptr_array_unref);
     g_free(self->xml);
     g_free(self->identity);
@@ -248,6 +251,19 @@ vmf_precheck_parse(GBytes *dump, GError **error)
     return vmf_vmstate_set_from_dump(text, length, error);
 }
 
+/* What was forced is not held against the stream, either. */
+static GVariant *
+vmf_precheck_loadable(VmfPrecheck *self, const VmfVmstateSet *destination)
+{
+    g_autoptr(VmfLoadable) loadable = vmf_loadable_new();
+
+    vmf_loadable_add_set(loadable, destination);
+    for (const char *const *name = self->init->force; name && *name; name++)
+        if (g_str_has_prefix(*name, VMF_CONCERN_SUBSECTION))
+            vmf_loadable_allow(loadable, *name + strlen(VMF_CONCERN_SUBSECTION));
+    return g_variant_ref_sink(vmf_loadable_to_variant(loadable));
+}
+
 static void
 vmf_precheck_compare(VmfPrecheck *self, GVariant *answer)
 {
@@ -267,6 +283,8 @@ vmf_precheck_compare(VmfPrecheck *self, GVariant *answer)
     here = vmf_precheck_parse(self->dump, &problem);
     there = here ? vmf_precheck_parse(dump, &problem) : NULL;
     g_variant_lookup(answer, "missing", "^as", &missing);
+    if (there && !g_bytes_equal(dump, self->dump))
+        self->loadable = vmf_precheck_loadable(self, there);
     if (there)
         vmf_judge_state(self->concerns, here, there, self->types, (const char *const *)missing);
     else
@@ -299,7 +317,7 @@ vmf_precheck_ask_peer(VmfPrecheck *self, GError **error)
 
 GPtrArray *
 vmf_precheck_run(VmfDaemon *daemon, VmfPeer *peer, const VmfPrecheckInit *init,
-                 GCancellable *cancellable, GError **error)
+                 GCancellable *cancellable, GVariant **ret_loadable, GError **error)
 {
     g_auto(VmfPrecheck)
         self = {.daemon = daemon, .peer = peer, .init = init, .cancellable = cancellable};
@@ -319,5 +337,7 @@ vmf_precheck_run(VmfDaemon *daemon, VmfPeer *peer, const VmfPrecheckInit *init,
                          "smaller, and what is in it cannot be checked on the way");
     vmf_concerns_force(self.concerns, init->force);
     vmf_concerns_sort(self.concerns);
+    if (ret_loadable)
+        *ret_loadable = g_steal_pointer(&self.loadable);
     return g_steal_pointer(&self.concerns);
 }

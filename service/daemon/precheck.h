@@ -20,12 +20,13 @@ typedef struct {
 } VmfPrecheckInit;
 
 /*
- * Concerns (probe/concern.h), sorted. An error only where nothing can be said: NO_SUCH_DOMAIN,
- * DOMAIN_NOT_RUNNING, LIBVIRT_UNAVAILABLE, LIBVIRT_FAILED, PEER_REFUSED, CANCELLED, and those of
- * vmf_peer_get_link().
+ * Concerns (probe/concern.h), sorted. In `ret_loadable`, if not NULL, what the source's pump is to
+ * hold the stream against (org.vmferry1.Pump, Start, "loadable"), or NULL: both QEMUs are alike, or
+ * nothing is known. An error only where nothing can be said: NO_SUCH_DOMAIN, DOMAIN_NOT_RUNNING,
+ * LIBVIRT_UNAVAILABLE, LIBVIRT_FAILED, PEER_REFUSED, CANCELLED, and those of vmf_peer_get_link().
  */
 GPtrArray *vmf_precheck_run(VmfDaemon *daemon, VmfPeer *peer, const VmfPrecheckInit *init,
-                            GCancellable *cancellable, GError **error);
+                            GCancellable *cancellable, GVariant **ret_loadable, GError **error);
 
 /* What Link.Check answers; floating. Errors: INVALID_ARGUMENT, LIBVIRT_UNAVAILABLE. */
 GVariant *vmf_precheck_answer(VmfDaemon *daemon, GVariant *request, GError **error);

@@ -155,7 +155,7 @@ vmf_pump_secret(const uint8_t secret[VMF_TICKET_SECRET_SIZE])
 
 /* What the pump is to know of an agreement, in the words of org.vmferry1.Pump, Start. */
 static GVariant *
-vmf_pump_options(const VmfAgreement *agreement)
+vmf_pump_options(const VmfAgreement *agreement, GVariant *loadable)
 {
     guint64 window = vmf_agreement_get_number(agreement, VMF_FEATURE_ZSTD, "window");
     GVariantDict options;
@@ -167,13 +167,15 @@ vmf_pump_options(const VmfAgreement *agreement)
                           vmf_agreement_has(agreement, VMF_FEATURE_UNCHANGED));
     if (window > 0)
         g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(window) - 1);
+    if (loadable)
+        g_variant_dict_insert_value(&options, "loadable", loadable);
     return g_variant_dict_end(&options);
 }
 
 VmfPump *
 vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
                const uint8_t secret[VMF_TICKET_SECRET_SIZE], VmfAgreement *agreement,
-               GCancellable *cancellable, GError **error)
+               GVariant *loadable, GCancellable *cancellable, GError **error)
 {
     g_autoptr(VmfPump) self = g_object_new(VMF_TYPE_PUMP, NULL);
     g_autoptr(GSocket) control = NULL;
@@ -188,10 +190,10 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
     if (control && vmf_pump_launch(self, config, control, &problem)) {
         g_clear_object(&control); /* so that a pump that dies early hangs up on us */
         if (vmf_pump_connect(self, cancellable, &problem))
-            vmf_bus_pump_call_start_sync(self->proxy, id,
-                                         side == VMF_PUMP_SOURCE ? "source" : "destination", key,
-                                         vmf_agreement_has(agreement, VMF_FEATURE_TLS),
-                                         vmf_pump_options(agreement), cancellable, &problem);
+            vmf_bus_pump_call_start_sync(
+                self->proxy, id, side == VMF_PUMP_SOURCE ? "source" : "destination", key,
+                vmf_agreement_has(agreement, VMF_FEATURE_TLS),
+                vmf_pump_options(agreement, loadable), cancellable, &problem);
     }
     if (!problem)
         return g_steal_pointer(&self);

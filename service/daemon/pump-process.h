@@ -21,11 +21,12 @@ G_DECLARE_FINAL_TYPE(VmfPump, vmf_pump, VMF, PUMP, GObject)
 
 typedef enum { VMF_PUMP_SOURCE, VMF_PUMP_DESTINATION } VmfPumpSide;
 
-/* `agreement`: whether the link is encrypted, and what the pump is told of. Blocks.
+/* `agreement`: whether the link is encrypted, and what the pump is told of. `loadable`: what it
+ * holds the stream against, or NULL. Blocks.
  * Errors: PUMP_FAILED. */
 VmfPump *vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
                         const uint8_t secret[VMF_TICKET_SECRET_SIZE], VmfAgreement *agreement,
-                        GCancellable *cancellable, GError **error);
+                        GVariant *loadable, GCancellable *cancellable, GError **error);
 
 /*
  * Data link `number` (org.vmferry1.Pump), which was dialled with the ticket of that secret. Blocks

@@ -116,8 +116,7 @@ static const VmfFeature vmf_feature_rows[] = {
         .name = VMF_FEATURE_VMSTATE_CHECK,
         .oldest = 1,
         .newest = 1,
-        .stand = VMF_STAND_OFF,
-        .why = VMF_NOT_BUILT,
+        .stand = VMF_STAND_OFFERED,
         .summary = "whether the destination can load the devices' state is checked before",
     },
     {

@@ -15,7 +15,8 @@
 
 typedef enum { VMF_SEVERITY_INFO, VMF_SEVERITY_WARN, VMF_SEVERITY_BLOCK } VmfSeverity;
 
-#define VMF_CONCERNS_MAX 512 /* in one list; what comes behind is dropped */
+#define VMF_CONCERNS_MAX 512                 /* in one list; what comes behind is dropped */
+#define VMF_CONCERN_SUBSECTION "subsection:" /* the kind of name of what is only maybe sent */
 #define VMF_CONCERNS_FORMAT "aa{sv}"
 
 typedef struct {

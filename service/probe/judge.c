@@ -32,7 +32,7 @@ name_of(const VmfFinding *finding)
     if (!finding->if_sent)
         return g_strdup_printf("state:%s", finding->device);
     if (finding->subsection)
-        return g_strdup_printf("subsection:%s", finding->subsection);
+        return g_strconcat(VMF_CONCERN_SUBSECTION, finding->subsection, NULL);
     return g_strdup_printf("field:%s.%s", finding->device, finding->field ? finding->field : "");
 }
 
