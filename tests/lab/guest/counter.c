@@ -330,6 +330,8 @@ counter_main(const Multiboot *boot)
     machine_init();
     /* mem_upper: KiB from 1 MiB up to the first hole */
     take_options(boot->command_line, boot->mem_upper / 4 + 256);
+    if (option(boot->command_line, "levels", 0))
+        machine_take_levels();
     for (uint32_t page = 0; page < constant.content.filled; page++)
         content_write_all(&constant.content, seed(), page, 0, page_data(page));
 

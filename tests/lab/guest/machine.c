@@ -58,6 +58,15 @@ interrupts_init(void)
     }
 }
 
+void
+machine_take_levels(void)
+{
+    static const uint8_t words[] = {0x19, 40, 2, 1, 0xff};
+
+    for (uint32_t i = 0; i < sizeof words; i++)
+        port_write(i == 0 ? PIC_B : PIC_B + 1, words[i]);
+}
+
 static void
 timer_init(void)
 {

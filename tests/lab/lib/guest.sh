@@ -36,6 +36,10 @@ Every guest fills its memory, changes it, and verifies all of it all the time.
   --disk SIZE           a virtio disk, of its own in each host; the guest does not use it
   --persistent          define it, then start it
   --paused              leave it paused before its first instruction
+  --levels              (bare metal) program the second interrupt controller for levels: QEMU from 8.0
+                        on then sends a subsection that older ones do not know
+  --devices XML         further elements of <devices>
+  --override XML        further elements of <domain>, such as qemu:override
 
 The content of redis is its own: no --set, --pattern or --fill.
 END
@@ -78,6 +82,7 @@ guest_number() {
 
 # Sets the variables of guest_start to what is usual for the kind.
 guest_defaults() {
+    levels='' devices='' override=''
     memory=256M filled=100M set=64M rate=0 pattern=counter fill=random verify='' image=counter
     case $1 in
     counter) ;;
@@ -95,12 +100,12 @@ guest_options() {
         [[ $kind != redis || $1 != --@(set|pattern|fill) ]] || die_usage "guest start: redis has no $1"
         case $1 in
         --on | --memory | --filled | --set | --rate | --pattern | --fill | --verify | --seed | \
-            --machine | --disk)
+            --machine | --disk | --devices | --override)
             (($# > 1)) || die_usage "guest start: $1 needs a value"
             printf -v "${1#--}" %s "$2"
             shift 2
             ;;
-        --persistent | --paused)
+        --persistent | --paused | --levels)
             printf -v "${1#--}" %s yes
             shift
             ;;
@@ -125,6 +130,7 @@ guest_command_line() {
     contents=$(guest_number random=0 text=1 zero=2 "$fill")
     command_line="set=$set_pages filled=$filled_pages rate=$visits verify=$sweeps"
     command_line+=" pattern=$changes fill=$contents seed=$seed"
+    [[ -z $levels ]] || command_line+=" levels=1"
     # Linux hands words it does not know to its first process
     [[ $image != linux ]] || command_line="quiet console=ttyS1 kind=$kind $command_line"
 }
@@ -133,7 +139,7 @@ guest_xml() {
     local name=$1 kib
     kib=$(($(guest_pages "$memory") * 4))
     cat <<-END
-	<domain type='qemu'>
+	<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
 	  <name>$name</name>
 	  <memory unit='KiB'>$kib</memory>
 	  <vcpu>1</vcpu>
@@ -151,9 +157,11 @@ guest_xml() {
 	      <source mode='connect' path='/run/lab/$name.sock'/>
 	    </serial>
 	    $(guest_xml_console "$name")
+	    $devices
 	    <video><model type='none'/></video>
 	    <memballoon model='none'/>
 	  </devices>
+	  $override
 	</domain>
 	END
 }
@@ -196,7 +204,7 @@ guest_prepare() {
 
 guest_start() {
     local kind=${1:-} name=${2:-} on='' seed=1 machine=pc disk='' persistent='' paused=''
-    local memory filled set rate pattern fill verify image
+    local memory filled set rate pattern fill verify image levels devices override
     local command_line dir=$lab_dir/guests/$name began=${EPOCHREALTIME/./}
     [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ ]] || die "'$name' is no name for a guest"
     guest_defaults "$kind"
