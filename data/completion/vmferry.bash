@@ -13,7 +13,7 @@ _vmferry() {
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --parallel | --copy-storage | --bandwidth | --downtime | --cache | --zstd | --timeout | \
+        --engine | --parallel | --copy-storage | --bandwidth | --downtime | --cache | --zstd | --timeout | \
             --on-timeout | --dname | --xml | --force | --device | --source | --destination | \
             --connect | -c | --guest | -g | --peer | -p | --folder | --program) i=$((i + 1)) ;; # the value is no argument
         -*) ;;
@@ -21,6 +21,7 @@ _vmferry() {
         esac
     done
     case $command,$prev in
+    migrate,--engine) words='auto pump one-sided native plain' ;;
     migrate,--copy-storage) words='all inc' ;;
     migrate,--zstd) words='auto off 1 3 6 9' ;;
     migrate,--on-timeout) words='suspend postcopy abort' ;;
@@ -34,7 +35,7 @@ _vmferry() {
     ,*) words="$commands --help --version" ;;
     migrate,*)
         case $cur,$arguments in
-        -*) words='--json --quiet --unencrypted --parallel --postcopy --postcopy-after-precopy --postcopy-resume
+        -*) words='--json --quiet --engine --unencrypted --parallel --postcopy --postcopy-after-precopy --postcopy-resume
             --persistent --undefine-source --copy-storage --bandwidth --downtime --cache --no-delta
             --zstd --timeout --on-timeout --dname --xml --force
             --help' ;;

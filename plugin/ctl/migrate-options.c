@@ -11,6 +11,8 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
     const GOptionEntry entries[] = {
         {"json", 'j', 0, G_OPTION_ARG_NONE, &options->json, "Print the result as JSON", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet, "Show no progress", NULL},
+        {"engine", 0, 0, G_OPTION_ARG_STRING, &options->engine,
+         "What carries it: auto (default), pump, one-sided, native or plain", "ENGINE"},
         {"unencrypted", 0, 0, G_OPTION_ARG_NONE, &options->unencrypted,
          "Carry the stream without TLS; both hosts must allow it", NULL},
         {"parallel", 0, 0, G_OPTION_ARG_INT, &options->parallel, "Let QEMU send over N connections",
@@ -140,7 +142,8 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
     const struct {
         const char *name;
         const char *value;
-    } strings[] = {{"copy-storage", options->copy_storage},
+    } strings[] = {{"engine", options->engine},
+                   {"copy-storage", options->copy_storage},
                    {"on-timeout", options->on_timeout},
                    {"dname", options->dname}};
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
@@ -169,6 +172,7 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
 void
 vmf_migrate_options_clear(VmfMigrateOptions *options)
 {
+    g_free(options->engine);
     g_free(options->copy_storage);
     g_free(options->on_timeout);
     g_free(options->cache);

@@ -12,6 +12,7 @@ typedef struct {
     gboolean quiet;
 
     /* for the daemon */
+    char *engine;
     gboolean unencrypted;
     int parallel;
     gboolean postcopy;

@@ -2,9 +2,11 @@
 #include "daemon/dialler.h"
 
 #include <gio/gunixsocketaddress.h>
+#include <sys/socket.h>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "capture/rule.h"
 #include "daemon/socket-path.h"
 
 /* A listener with a full queue: the kernel tells nobody when there is room again. */
@@ -22,9 +24,10 @@ struct VmfDialler {
     guint uid;   /* of QEMU */
     char *guest; /* QEMU waits on TCP; or NULL */
     VmfPorts range;
-    char *paths[3];       /* by vmf_dialler_kinds; NULL: not allowed */
-    GQueue wanted;        /* of VmfWanted, the first is being dialled */
-    GCancellable *cancel; /* goes with us; a dial under way must not come back */
+    GSocketAddress *there; /* where QEMU listens on another host; or NULL */
+    char *paths[3];        /* by vmf_dialler_kinds; NULL: not allowed */
+    GQueue wanted;         /* of VmfWanted, the first is being dialled */
+    GCancellable *cancel;  /* goes with us; a dial under way must not come back */
     guint retry;
     guint tries;
 };
@@ -114,9 +117,21 @@ vmf_dialler_find_path(VmfDialler *self, const char *kind)
 static GSocketAddress *
 vmf_dialler_find_address(VmfDialler *self, const char *kind)
 {
+    if (self->there)
+        return g_object_ref(self->there);
     if (self->guest && !g_str_equal(kind, "libvirt"))
         return vmf_listener_find_address(self->guest, g_str_equal(kind, "nbd"), &self->range);
     return g_unix_socket_address_new(vmf_dialler_find_path(self, kind));
+}
+
+/* What goes to another host must not be caught on the way out. */
+static void
+vmf_dialler_on_event(GSocketClient *client, GSocketClientEvent event, GSocketConnectable *to,
+                     GIOStream *connection, gpointer unused)
+{
+    if (event == G_SOCKET_CLIENT_CONNECTING) /* without the right to mark there is no capture */
+        g_socket_set_option(g_socket_connection_get_socket(G_SOCKET_CONNECTION(connection)),
+                            SOL_SOCKET, SO_MARK, VMF_CAPTURE_MARK, NULL);
 }
 
 static void
@@ -137,6 +152,8 @@ vmf_dialler_next(VmfDialler *self)
         return;
     }
     client = g_socket_client_new();
+    if (self->there)
+        g_signal_connect(client, "event", G_CALLBACK(vmf_dialler_on_event), NULL);
     g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(address), self->cancel,
                                   vmf_dialler_connected, self);
 }
@@ -146,7 +163,7 @@ vmf_dialler_add(VmfDialler *self, guint channel, const char *kind)
 {
     VmfWanted *wanted;
 
-    if (!vmf_dialler_find_path(self, kind)) {
+    if (!(self->there ? g_str_equal(kind, "qemu") : vmf_dialler_find_path(self, kind) != NULL)) {
         vmf_warn(self->id, "channel %u: refused, kind '%s' was not agreed on", channel, kind);
         vmf_pump_refuse_channel(self->pump, channel, "channels of that kind were not agreed on");
         return;
@@ -161,22 +178,39 @@ vmf_dialler_add(VmfDialler *self, guint channel, const char *kind)
         vmf_dialler_next(self);
 }
 
-VmfDialler *
-vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
-                const char *libvirt_socket, const VmfAgreement *agreement)
+static VmfDialler *
+vmf_dialler_alloc(VmfPump *pump, const char *id)
 {
     VmfDialler *self = g_new0(VmfDialler, 1);
 
     self->pump = g_object_ref(pump);
     self->id = g_strdup(id);
+    self->cancel = g_cancellable_new();
+    g_queue_init(&self->wanted);
+    return self;
+}
+
+VmfDialler *
+vmf_dialler_new_onward(VmfPump *pump, const char *id, GSocketAddress *there)
+{
+    VmfDialler *self = vmf_dialler_alloc(pump, id);
+
+    self->there = g_object_ref(there);
+    return self;
+}
+
+VmfDialler *
+vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
+                const char *libvirt_socket, const VmfAgreement *agreement)
+{
+    VmfDialler *self = vmf_dialler_alloc(pump, id);
+
     self->uid = uid;
     self->paths[0] = g_strdup(path);
     if (vmf_agreement_has(agreement, VMF_FEATURE_NBD))
         self->paths[1] = vmf_socket_path_for_nbd(path);
     if (vmf_agreement_has(agreement, VMF_FEATURE_LIBVIRT_CHANNEL))
         self->paths[2] = g_strdup(libvirt_socket);
-    self->cancel = g_cancellable_new();
-    g_queue_init(&self->wanted);
     return self;
 }
 
@@ -192,6 +226,7 @@ vmf_dialler_free(VmfDialler *self)
 {
     g_cancellable_cancel(self->cancel);
     g_object_unref(self->cancel);
+    g_clear_object(&self->there);
     g_clear_handle_id(&self->retry, g_source_remove);
     g_queue_clear_full(&self->wanted, g_free);
     for (guint i = 0; i < G_N_ELEMENTS(self->paths); i++)

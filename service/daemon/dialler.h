@@ -19,6 +19,10 @@ typedef struct VmfDialler VmfDialler;
  */
 VmfDialler *vmf_dialler_new(VmfPump *pump, const char *id, const char *path, guint uid,
                             const char *libvirt_socket, const VmfAgreement *agreement);
+
+/* Every channel is QEMU's, and goes on to `there`, which is on another host. */
+VmfDialler *vmf_dialler_new_onward(VmfPump *pump, const char *id, GSocketAddress *there);
+
 void vmf_dialler_free(VmfDialler *dialler);
 
 /* QEMU waits on TCP, in this range. `guest`: libvirt's name of it here. */

@@ -133,6 +133,15 @@ vmf_migration_set_findings(VmfMigration *self, GVariant *findings)
     vmf_bus_migration_set_findings(self->bus, findings);
 }
 
+void
+vmf_migration_set_engine(VmfMigration *self, const char *engine, const char *reason,
+                         gboolean encrypted)
+{
+    vmf_bus_migration_set_engine(self->bus, engine);
+    vmf_bus_migration_set_engine_reason(self->bus, reason);
+    vmf_bus_migration_set_encrypted(self->bus, encrypted);
+}
+
 static gboolean
 vmf_migration_emit_finished(gpointer data)
 {
@@ -401,10 +410,11 @@ vmf_migration_new(const VmfMigrationInit *init)
     self->peer = g_strdup(init->peer);
     self->postcopy = init->postcopy;
     g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
-                 init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump", "origin",
-                 init->origin ? init->origin : "vmferry", "encrypted", init->encrypted, "bandwidth",
-                 init->bandwidth, "state", vmf_state_names[VMF_STATE_PREPARING], "started",
-                 (guint64)g_get_real_time(), "error", g_variant_new("(ss)", "", ""), "findings",
+                 init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump",
+                 "engine-reason", "", "origin", init->origin ? init->origin : "vmferry",
+                 "encrypted", init->encrypted, "bandwidth", init->bandwidth, "state",
+                 vmf_state_names[VMF_STATE_PREPARING], "started", (guint64)g_get_real_time(),
+                 "error", g_variant_new("(ss)", "", ""), "findings",
                  g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0), "pages",
                  g_variant_new("a{st}", NULL), "cpu-seconds", g_variant_new("a{sd}", NULL), NULL);
     vmf_bus_migration_set_downtime_allowed(self->bus, init->downtime);

@@ -64,6 +64,10 @@ gboolean vmf_migration_is_finished(VmfMigration *migration);
 /* For the object manager; object path VMF_MIGRATION_PATH + id. */
 GDBusObjectSkeleton *vmf_migration_get_object(VmfMigration *migration);
 
+/* What carries it, why, and whether that is encrypted. */
+void vmf_migration_set_engine(VmfMigration *migration, const char *engine, const char *reason,
+                              gboolean encrypted);
+
 /* Not for final states. */
 void vmf_migration_set_state(VmfMigration *migration, VmfState state);
 

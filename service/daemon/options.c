@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "daemon/engine.h"
 
 #define VMF_PARALLEL_MAX 32
 #define VMF_NAME_MAX 255
@@ -129,12 +130,25 @@ vmf_on_timeout_parse(const char *text, VmfOnTimeout *ret, GError **error)
     return FALSE;
 }
 
+static gboolean
+vmf_engine_parse(const char *text, VmfEngine *ret, GError **error)
+{
+    if (!text || vmf_engine_from_name(text, ret))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
+                "engine: expected 'auto', 'pump', 'one-sided', 'native' or 'plain', not '%s'",
+                text);
+    return FALSE;
+}
+
 VmfOptions *
 vmf_options_parse(GVariant *dict, GError **error)
 {
     g_autoptr(VmfOptions) options = g_new0(VmfOptions, 1);
     g_autofree char *on_timeout = NULL;
+    g_autofree char *engine = NULL;
     const VmfOption known[] = {
+        {"engine", "s", &engine},
         {"unencrypted", "b", &options->unencrypted},
         {"parallel", "u", &options->parallel},
         {"postcopy", "b", &options->postcopy},
@@ -158,6 +172,7 @@ vmf_options_parse(GVariant *dict, GError **error)
     options->downtime = VMF_DOWNTIME_DEFAULT;
     options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO};
     if (!vmf_options_read(dict, known, G_N_ELEMENTS(known), error) ||
+        !vmf_engine_parse(engine, &options->engine, error) ||
         !vmf_on_timeout_parse(on_timeout, &options->on_timeout, error) ||
         !vmf_options_check_values(options, on_timeout, error))
         return NULL;
@@ -178,12 +193,14 @@ vmf_options_free(VmfOptions *options)
 }
 
 guint
-vmf_options_get_flags(const VmfOptions *options)
+vmf_options_get_flags(const VmfOptions *options, VmfEngine engine)
 {
     guint flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER;
 
-    if (options->parallel)
+    if (options->parallel) /* which QEMU cannot combine with its XBZRLE */
         flags |= VIR_MIGRATE_PARALLEL;
+    else if (engine == VMF_ENGINE_NATIVE)
+        flags |= VIR_MIGRATE_COMPRESSED;
     if (options->postcopy)
         flags |= VIR_MIGRATE_POSTCOPY;
     if (options->postcopy_resume)
@@ -199,15 +216,18 @@ vmf_options_get_flags(const VmfOptions *options)
 }
 
 gboolean
-vmf_options_get_params(const VmfOptions *options, const char *uri, const char *disks_uri,
+vmf_options_get_params(const VmfOptions *options, VmfEngine engine, const VmfUris *uris,
                        virTypedParameterPtr *ret_params, int *ret_n)
 {
+    const gboolean xbzrle = engine == VMF_ENGINE_NATIVE && !options->parallel;
     const struct {
         const char *name;
         const char *value;
     } strings[] = {
-        {VIR_MIGRATE_PARAM_URI, uri},
-        {VIR_MIGRATE_PARAM_DISKS_URI, options->copy_storage ? disks_uri : NULL},
+        {VIR_MIGRATE_PARAM_URI, uris->uri},
+        {VIR_MIGRATE_PARAM_DISKS_URI, options->copy_storage ? uris->disks_uri : NULL},
+        {VIR_MIGRATE_PARAM_LISTEN_ADDRESS, uris->listen_address},
+        {VIR_MIGRATE_PARAM_COMPRESSION, xbzrle ? "xbzrle" : NULL},
         {VIR_MIGRATE_PARAM_DEST_NAME, options->dname},
         {VIR_MIGRATE_PARAM_DEST_XML, options->xml},
         {VIR_MIGRATE_PARAM_PERSIST_XML, options->persistent ? options->xml : NULL},
@@ -223,6 +243,9 @@ vmf_options_get_params(const VmfOptions *options, const char *uri, const char *d
     if (options->parallel && result == 0)
         result = virTypedParamsAddInt(&params, &n, &max, VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS,
                                       (int)options->parallel);
+    if (xbzrle && result == 0)
+        result = virTypedParamsAddULLong(
+            &params, &n, &max, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, VMF_NATIVE_CACHE);
     if (result != 0) {
         virTypedParamsFree(params, n);
         return FALSE;

@@ -21,7 +21,17 @@ typedef enum {
     VMF_ON_TIMEOUT_ABORT,    /* the guest stays */
 } VmfOnTimeout;
 
+/* What carries the stream, as Migration.Engine says. */
+typedef enum {
+    VMF_ENGINE_AUTO,      /* the best that both sides can do and may */
+    VMF_ENGINE_PUMP,      /* a pump at both hosts */
+    VMF_ENGINE_ONE_SIDED, /* pumps at the source only, and plain TCP to the destination's QEMU */
+    VMF_ENGINE_NATIVE,    /* libvirt alone, with what QEMU has against busy guests */
+    VMF_ENGINE_PLAIN,     /* libvirt alone */
+} VmfEngine;
+
 typedef struct {
+    VmfEngine engine;
     gboolean unencrypted;
     guint parallel; /* connections; 0: one stream */
     gboolean postcopy;
@@ -58,14 +68,23 @@ VmfOptions *vmf_options_parse(GVariant *dict, GError **error);
 void vmf_options_free(VmfOptions *options);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOptions, vmf_options_free)
 
-/* Flags for virDomainMigrateToURI3. */
-guint vmf_options_get_flags(const VmfOptions *options);
+/* Bytes of QEMU's own XBZRLE cache, where a migration begins with it. */
+#define VMF_NATIVE_CACHE (64ull << 20)
+
+/* Flags for virDomainMigrateToURI3; `engine`: the one that was chosen. */
+guint vmf_options_get_flags(const VmfOptions *options, VmfEngine engine);
+
+/* Where the streams go: migration URIs, or NULL for what libvirt chooses. */
+typedef struct {
+    const char *uri;
+    const char *disks_uri;
+    const char *listen_address; /* of the destination's QEMU */
+} VmfUris;
 
 /*
- * Its parameters, for virTypedParamsFree(). `uri` and `disks_uri` are migration URIs.
- * FALSE when libvirt has no memory.
+ * Its parameters, for virTypedParamsFree(). FALSE when libvirt has no memory.
  */
-gboolean vmf_options_get_params(const VmfOptions *options, const char *uri, const char *disks_uri,
+gboolean vmf_options_get_params(const VmfOptions *options, VmfEngine engine, const VmfUris *uris,
                                 virTypedParameterPtr *ret_params, int *ret_n);
 
 /* Manager.Check's. */

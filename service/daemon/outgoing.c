@@ -6,11 +6,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/doorway.h"
+#include "daemon/engine.h"
 #include "daemon/host-offer.h"
 #include "daemon/job-watch.h"
 #include "daemon/link-answer.h"
 #include "daemon/link-service.h"
 #include "daemon/negotiation.h"
+#include "daemon/one-sided.h"
 #include "daemon/pilot.h"
 #include "daemon/precheck.h"
 #include "daemon/preempt.h"
@@ -43,6 +45,8 @@ typedef struct {
     uint8_t ticket[VMF_TICKET_ID_SIZE];
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     GPtrArray *doorways;
+    VmfEngine engine;
+    VmfOneSided *one_sided; /* of that engine; freed on the main loop */
 
     GMutex lock; /* for the following, which both threads touch */
     VmfPump *pump;
@@ -66,6 +70,7 @@ vmf_outgoing_free(gpointer data)
     g_clear_object(&self->link);
     g_clear_object(&self->remote);
     g_clear_object(&self->pump);
+    g_clear_pointer(&self->one_sided, vmf_one_sided_free);
     g_clear_pointer(&self->agreement, vmf_agreement_unref);
     g_clear_error(&self->pump_error);
     g_object_unref(self->cancellable);
@@ -111,7 +116,7 @@ vmf_outgoing_aborted(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GError) error = NULL;
     g_autoptr(GError) why = NULL;
 
-    if (g_task_propagate_boolean(G_TASK(result), &error))
+    if (g_task_propagate_boolean(G_TASK(result), &error) || !pump)
         return;
     /* libvirt has no job to abort yet, or not any more: then without a stream there will be none.
      */
@@ -127,9 +132,10 @@ vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
     vmf_info(vmf_outgoing_id(self), "asked to cancel");
     g_cancellable_cancel(self->cancellable);
     g_mutex_lock(&self->lock);
-    if (self->domain && self->pump) {
+    if (self->domain) {
         virDomainRef(self->domain);
-        task = g_task_new(NULL, NULL, vmf_outgoing_aborted, g_object_ref(self->pump));
+        task = g_task_new(NULL, NULL, vmf_outgoing_aborted,
+                          self->pump ? g_object_ref(self->pump) : NULL);
         g_task_set_task_data(task, self->domain, vmf_domain_unref);
     }
     g_mutex_unlock(&self->lock);
@@ -285,17 +291,12 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     return vmf_outgoing_read_answer(self, answer, error);
 }
 
-static gboolean
-vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
+/* From here on it is heard, and told; takes the reference. */
+static void
+vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
 {
-    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
-    g_autoptr(GSocket) data = NULL;
-    VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
-                                   self->agreement, self->loadable, self->cancellable, error);
     VmfDelta delta;
 
-    if (!pump)
-        return FALSE;
     g_signal_connect(pump, "ended", G_CALLBACK(vmf_outgoing_on_pump_ended), self);
     g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
     g_mutex_lock(&self->lock);
@@ -304,6 +305,19 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     vmf_migration_get_delta(self->migration, &delta);
     vmf_pump_set_delta(pump, &delta);
     g_mutex_unlock(&self->lock);
+}
+
+static gboolean
+vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(GSocket) data = NULL;
+    VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
+                                   self->agreement, self->loadable, self->cancellable, error);
+
+    if (!pump)
+        return FALSE;
+    vmf_outgoing_take_pump(self, pump);
     data = vmf_data_dial(self->remote, self->ticket, self->cancellable, error);
     return data && vmf_pump_attach_link(pump, data, 0, self->secret, self->cancellable, error);
 }
@@ -392,6 +406,7 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error
     g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
     g_autofree char *uri = g_strdup_printf("unix://%s", self->path);
     g_autofree char *disks_uri = g_strdup_printf("unix://%s", nbd);
+    VmfUris uris = {NULL, NULL, NULL};
     virTypedParameterPtr params = NULL;
     int n = 0;
     int result = -1;
@@ -399,9 +414,14 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error
     if (self->follow)
         return vmf_follow_run(self->follow, self->pump,
                               vmf_daemon_get_config(self->daemon)->libvirt_uri, error);
-    if (vmf_options_get_params(self->options, uri, disks_uri, &params, &n))
+    if (self->engine == VMF_ENGINE_PUMP)
+        uris = (VmfUris){uri, disks_uri, NULL};
+    else if (self->one_sided)
+        uris = (VmfUris){vmf_one_sided_get_uri(self->one_sided), NULL,
+                         vmf_one_sided_get_listen_address(self->one_sided)};
+    if (vmf_options_get_params(self->options, self->engine, &uris, &params, &n))
         result = virDomainMigrateToURI3(domain, destination, params, (unsigned int)n,
-                                        vmf_options_get_flags(self->options));
+                                        vmf_options_get_flags(self->options, self->engine));
     if (result < 0)
         vmf_libvirt_set_error(error, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
     virTypedParamsFree(params, n);
@@ -557,6 +577,49 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
     return FALSE;
 }
 
+/* Which one carries it; a talk with the peer is part of that, where it matters. */
+static gboolean
+vmf_outgoing_choose_engine(VmfOutgoing *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(GError) talk = NULL;
+    g_autofree char *reason = NULL;
+
+    if (vmf_engine_needs_peer(self->options->engine) && !vmf_outgoing_agree(self, &talk))
+        talk = vmf_error_normalize(g_steal_pointer(&talk));
+    if (!vmf_engine_choose(config, vmf_peer_get_config(self->peer), self->options, talk,
+                           &self->engine, &reason, error))
+        return FALSE;
+    vmf_info(vmf_outgoing_id(self), "engine %s: %s", vmf_engine_name(self->engine), reason);
+    vmf_migration_set_engine(self->migration, vmf_engine_name(self->engine), reason,
+                             self->agreement &&
+                                 vmf_agreement_has(self->agreement, VMF_FEATURE_TLS));
+    return TRUE;
+}
+
+/* What lies between the choice and libvirt's call. */
+static gboolean
+vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
+{
+    const VmfOneSidedSetup setup = {
+        .daemon = self->daemon,
+        .peer = vmf_peer_get_config(self->peer),
+        .options = self->options,
+        .id = vmf_outgoing_id(self),
+        .cancellable = self->cancellable,
+    };
+
+    if (self->engine == VMF_ENGINE_PUMP)
+        return vmf_outgoing_check(self, error) && vmf_outgoing_prepare_peer(self, error) &&
+               vmf_outgoing_start_pump(self, error) && vmf_outgoing_open_doorways(self, error);
+    if (self->engine != VMF_ENGINE_ONE_SIDED)
+        return TRUE;
+    self->one_sided = vmf_one_sided_new(&setup, error);
+    if (self->one_sided)
+        vmf_outgoing_take_pump(self, g_object_ref(vmf_one_sided_get_pump(self->one_sided)));
+    return self->one_sided != NULL;
+}
+
 static gpointer
 vmf_outgoing_thread(gpointer data)
 {
@@ -564,9 +627,7 @@ vmf_outgoing_thread(gpointer data)
     VmfOutgoing *self = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (vmf_outgoing_agree(self, &error) && vmf_outgoing_check(self, &error) &&
-        vmf_outgoing_prepare_peer(self, &error) && vmf_outgoing_start_pump(self, &error) &&
-        vmf_outgoing_open_doorways(self, &error))
+    if (vmf_outgoing_choose_engine(self, &error) && vmf_outgoing_lay_way(self, &error))
         vmf_outgoing_migrate(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_autofree char *fate = vmf_outgoing_fate(self);

@@ -10,6 +10,7 @@ struct VmfRedial {
     guint timer;
     guint delay; /* s, before the next attempt; 0: none failed */
     gboolean dialling;
+    gboolean lost; /* again, before we heard of the success */
     gboolean keep; /* what fails is tried again */
 };
 
@@ -52,12 +53,11 @@ vmf_redial_done(GObject *source, GAsyncResult *result, gpointer data)
     if (g_cancellable_is_cancelled(g_task_get_cancellable(G_TASK(result))))
         return; /* and `self` is gone */
     self->dialling = FALSE;
-    if (connected) {
-        self->keep = TRUE;
+    self->keep |= connected;
+    if (connected)
         self->delay = 0;
-    } else if (self->keep) {
+    if (self->keep && (!connected || self->lost))
         vmf_redial_plan(self);
-    }
 }
 
 /* A thread of its own: a host that is away takes its time, and GTask's pool is everybody's. */
@@ -70,6 +70,7 @@ vmf_redial_dial(VmfRedial *self)
         return;
     g_clear_handle_id(&self->timer, g_source_remove);
     self->dialling = TRUE;
+    self->lost = FALSE;
     task = g_task_new(self->peer, self->cancellable, vmf_redial_done, self);
     vmf_workers_add(self->workers, task);
     g_thread_unref(g_thread_new("redial", vmf_redial_thread, g_object_ref(task)));
@@ -89,6 +90,7 @@ void
 vmf_redial_lost(VmfRedial *self)
 {
     self->keep = TRUE;
+    self->lost = TRUE;
     if (!self->dialling && self->timer == 0)
         vmf_redial_plan(self);
 }

@@ -36,7 +36,7 @@ test_none(void **state)
     assert_null(options->copy_storage);
     assert_null(options->dname);
     assert_null(options->xml);
-    assert_int_equal(vmf_options_get_flags(options), PLAIN);
+    assert_int_equal(vmf_options_get_flags(options, VMF_ENGINE_PUMP), PLAIN);
 }
 
 static void
@@ -66,8 +66,9 @@ test_flags(void **state)
 
         if (!options)
             fail_msg("%s was refused", cases[i].text);
-        if (vmf_options_get_flags(options) != cases[i].flags)
-            fail_msg("%s: flags 0x%x", cases[i].text, vmf_options_get_flags(options));
+        if (vmf_options_get_flags(options, VMF_ENGINE_PUMP) != cases[i].flags)
+            fail_msg("%s: flags 0x%x", cases[i].text,
+                     vmf_options_get_flags(options, VMF_ENGINE_PUMP));
     }
 }
 
@@ -156,16 +157,35 @@ test_parameters(void **state)
         parse("{'copy-storage': <'all'>, 'dname': <'other'>, 'xml': <'<domain/>'>,"
               " 'persistent': <true>, 'parallel': <uint32 3>}",
               NULL);
+    const VmfUris uris = {"unix:///a", "unix:///b", NULL};
+    const VmfUris outside = {"tcp://127.77.0.1:49200", NULL, "192.0.2.7"};
     virTypedParameterPtr params = NULL;
+    unsigned long long cache = 0;
     int connections = 0;
     int n = 0;
 
-    assert_true(vmf_options_get_params(plain, "unix:///a", "unix:///b", &params, &n));
+    assert_true(vmf_options_get_params(plain, VMF_ENGINE_ONE_SIDED, &outside, &params, &n));
+    assert_int_equal(n, 2);
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_URI), "tcp://127.77.0.1:49200");
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_LISTEN_ADDRESS), "192.0.2.7");
+    virTypedParamsFree(params, n);
+
+    assert_true(vmf_options_get_params(plain, VMF_ENGINE_NATIVE, &(VmfUris){NULL, NULL, NULL},
+                                       &params, &n));
+    assert_int_equal(n, 2);
+    assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_COMPRESSION), "xbzrle");
+    virTypedParamsGetULLong(params, n, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, &cache);
+    assert_int_equal(cache, VMF_NATIVE_CACHE);
+    assert_int_equal(vmf_options_get_flags(plain, VMF_ENGINE_NATIVE),
+                     PLAIN | VIR_MIGRATE_COMPRESSED);
+    virTypedParamsFree(params, n);
+
+    assert_true(vmf_options_get_params(plain, VMF_ENGINE_PUMP, &uris, &params, &n));
     assert_int_equal(n, 1);
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_URI), "unix:///a");
     virTypedParamsFree(params, n);
 
-    assert_true(vmf_options_get_params(all, "unix:///a", "unix:///b", &params, &n));
+    assert_true(vmf_options_get_params(all, VMF_ENGINE_PUMP, &uris, &params, &n));
     assert_int_equal(n, 6);
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DISKS_URI), "unix:///b");
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DEST_NAME), "other");
