@@ -154,6 +154,11 @@ vmf_compat_check(const VmfVmstateSet *source, const VmfVmstateSet *destination)
             continue;
         if (other && device->state) {
             findings->compared++;
+            if (!source->sent && strcmp(other->name, device->name) != 0)
+                vmf_check_find(&check, VMF_COMPAT_UNKNOWN, NULL,
+                               "is not known at the destination by this name, or not at all; "
+                               "compared with %s, which has the same state",
+                               other->name);
             vmf_check_states(&check, device->state, other->state, TRUE);
         } else if (source->sent) {
             /* Dumps have devices only: not clocks, CPUs and other parts of the machine. */
