@@ -354,6 +354,7 @@ static void
 test_no_memory_for_buffers(void **state)
 {
     Fixture *fixture = *state;
+    g_autofree char *arguments = NULL;
     g_autoptr(GVariant) answer = NULL;
     GError *error = NULL;
 
@@ -369,8 +370,8 @@ test_no_memory_for_buffers(void **state)
     limit_pump(fixture->b);
     vmf_host_start(fixture->b);
     fixture->link = vmf_impostor_greet(fixture->a, fixture->b);
-    answer = vmf_impostor_call(fixture->link, "Prepare", "('76543210', {" VMF_IMPOSTOR_GUEST "})",
-                               &error);
+    arguments = vmf_impostor_agreed(fixture->link, "76543210", "hostb");
+    answer = vmf_impostor_call(fixture->link, "Prepare", arguments, &error);
     assert_null(answer);
     vmf_assert_error(error, "LimitReached", "no memory for buffers: the pump may need 192 MiB");
     vmf_host_assert_clean(fixture->b);
