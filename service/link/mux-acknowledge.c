@@ -3,10 +3,29 @@
 #include "link/mux-private.h"
 
 #define ACK_STEP (512 * 1024)  /* bytes delivered that are worth an ACK at once */
+#define WINDOW_PERIOD 10000    /* µs; shorter ones say little */
 #define ACK_DELAY 5000         /* µs that one may wait otherwise */
 #define URGENT_MAX (64 * 1024) /* bytes of answers that the other side has not taken */
 
-/* The offset that the channel's other side may send up to, from here on. */
+/*
+ * A channel that takes a quarter of its window in a round trip gets a larger one; one that hardly
+ * sends takes nothing from the others.
+ */
+static void
+vmf_mux_widen(VmfMux *mux, VmfMuxChannel *channel, gint64 now)
+{
+    if (now - channel->window_time < MAX(vmf_flow_rtt(mux->flow), WINDOW_PERIOD))
+        return;
+    if (channel->received - channel->window_received > channel->window / 4)
+        channel->window = MIN(channel->window * 2, VMF_CREDIT_POOL);
+    channel->window_time = now;
+    channel->window_received = channel->received;
+}
+
+/* The offset that the channel's other side may send up to, from here on. A channel that uses up
+ * half of its window gets a larger one; one that hardly sends takes nothing from the others by
+ * that.
+ */
 static guint64
 vmf_mux_grant(VmfMux *mux, const VmfMuxChannel *channel)
 {
@@ -14,7 +33,8 @@ vmf_mux_grant(VmfMux *mux, const VmfMuxChannel *channel)
     guint64 others = mux->outstanding - (channel->granted - channel->delivered);
     guint64 free = others < VMF_CREDIT_POOL ? VMF_CREDIT_POOL - others : 0;
 
-    return MAX(channel->granted, channel->delivered + MAX(MIN(share, free), VMF_CREDIT_INITIAL));
+    return MAX(channel->granted, channel->delivered + MAX(MIN(channel->window, MIN(share, free)),
+                                                          VMF_CREDIT_INITIAL));
 }
 
 gboolean
@@ -26,8 +46,8 @@ vmf_mux_is_choked(const VmfMux *mux)
 static void
 vmf_mux_send_ack(VmfMux *mux, VmfMuxChannel *channel)
 {
-    guint64 granted = channel->over ? channel->granted : vmf_mux_grant(mux, channel);
-    const VmfAck ack = {.credit = granted, .arrived = mux->arrived};
+    guint64 granted = channel->granted;
+    VmfAck ack = {.arrived = mux->arrived};
     const VmfFrameHeader header = {
         .type = VMF_FRAME_ACK,
         .channel = (uint16_t)channel->id,
@@ -36,9 +56,12 @@ vmf_mux_send_ack(VmfMux *mux, VmfMuxChannel *channel)
     };
     uint8_t payload[VMF_ACK_SIZE];
 
-    if (!channel->over)
+    if (!channel->over) {
+        vmf_mux_widen(mux, channel, g_get_monotonic_time());
+        granted = vmf_mux_grant(mux, channel);
         mux->outstanding += granted - channel->granted;
-    channel->granted = granted;
+    }
+    ack.credit = channel->granted = granted;
     channel->told = channel->delivered;
     channel->ack_due = FALSE;
     vmf_ack_encode(&ack, payload);

@@ -22,7 +22,10 @@ typedef struct {
 
     /* what we take */
     guint64 received, delivered, granted; /* offsets */
-    guint64 told;                         /* the last acknowledged offset that we sent */
+    guint64 window;     /* bytes it may have under way, if all channels' windows leave room */
+    gint64 window_time; /* when it was judged last, and what was received then */
+    guint64 window_received;
+    guint64 told; /* the last acknowledged offset that we sent */
     gboolean end_received, end_delivered;
     gboolean ack_due;
 } VmfMuxChannel;

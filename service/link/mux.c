@@ -36,7 +36,7 @@ vmf_mux_add_channel(VmfMux *mux, guint id, VmfChannelKind kind)
     channel->id = id;
     channel->kind = kind;
     channel->credit = mux->peer.credit;
-    channel->granted = VMF_CREDIT_INITIAL;
+    channel->granted = channel->window = VMF_CREDIT_INITIAL;
     mux->outstanding += channel->granted;
     mux->n_open++;
     g_ptr_array_set_size(mux->channels, (gint)id);

@@ -79,11 +79,11 @@ test_over_credit(void **state)
     MuxFixture *f = mux_destination_new();
 
     f->deliver = FALSE;
-    for (guint64 offset = 0; offset < VMF_CREDIT_POOL; offset += VMF_FRAME_PAYLOAD_MAX)
+    for (guint64 offset = 0; offset < VMF_CREDIT_INITIAL; offset += VMF_FRAME_PAYLOAD_MAX)
         mux_say_data(f, 1, offset, VMF_FRAME_PAYLOAD_MAX, 0);
-    mux_run_until(f->bytes == VMF_CREDIT_POOL);
+    mux_run_until(f->bytes == VMF_CREDIT_INITIAL);
     assert_null(f->broken);
-    mux_say_data(f, 1, VMF_CREDIT_POOL, 1, 0);
+    mux_say_data(f, 1, VMF_CREDIT_INITIAL, 1, 0);
     mux_assert_refused(f, VMF_ERROR_PROTOCOL, "over its credit");
 }
 
