@@ -8,6 +8,9 @@
 #define MARKS 16                                /* round trips under measurement at once */
 #define GROWTH_PERCENT 25                       /* less is no growth */
 #define START_GAIN 3
+#define SLOW_PERCENT 93      /* of the largest rate; what is below is slow */
+#define SLOW_EPOCHS 3        /* after so many a larger bound is tried */
+#define STARVED_PART 4       /* an epoch of which more than one of so many parts was starved */
 #define FLAT_EPOCHS 3        /* without growth end the start-up */
 #define ROOM_MIN (64 * 1024) /* less is not worth a frame */
 
@@ -24,7 +27,11 @@ struct VmfFlow {
     /* rate */
     gint64 epoch_start; /* 0: none is open */
     guint64 epoch_arrived;
-    gboolean epoch_starved, last_starved;
+    gint64 starved_since; /* 0: it is not now */
+    gint64 starved;       /* µs of this epoch */
+    gboolean last_starved;
+    guint slow;            /* epochs in a row that were slower than one before, with input */
+    gboolean try;          /* in this epoch, whether a larger bound makes it faster */
     guint64 rates[EPOCHS]; /* bytes/s */
     guint next_rate;
 
@@ -94,6 +101,8 @@ vmf_flow_limit(const VmfFlow *flow)
 
     if (flow->starting && !flow->last_starved)
         limit *= START_GAIN;
+    else if (flow->try)
+        limit += limit / 4;
     return CLAMP(limit, VMF_FLOW_FLOOR, flow->ceiling);
 }
 
@@ -177,7 +186,25 @@ vmf_flow_start_epoch(VmfFlow *flow, gint64 now)
 {
     flow->epoch_start = now;
     flow->epoch_arrived = flow->arrived;
-    flow->epoch_starved = FALSE;
+    flow->starved = 0;
+}
+
+/* Input came, or an epoch ends. */
+static void
+vmf_flow_count_starved(VmfFlow *flow, gint64 now)
+{
+    if (flow->starved_since > 0)
+        flow->starved += now - MAX(flow->starved_since, flow->epoch_start);
+    flow->starved_since = 0;
+}
+
+static void
+vmf_flow_note_slow(VmfFlow *flow, gboolean slow)
+{
+    flow->slow = slow ? flow->slow + 1 : 0;
+    flow->try = flow->slow == SLOW_EPOCHS;
+    if (flow->try)
+        flow->slow = 0;
 }
 
 static void
@@ -185,13 +212,21 @@ vmf_flow_end_epoch(VmfFlow *flow, gint64 now)
 {
     guint64 bytes = flow->arrived - flow->epoch_arrived;
     guint64 rate = bytes * G_USEC_PER_SEC / (guint64)(now - flow->epoch_start);
+    gboolean still = flow->starved_since > 0;
+    gboolean starved;
 
-    if (!flow->epoch_starved || rate > vmf_flow_rate(flow)) {
+    vmf_flow_count_starved(flow, now);
+    if (still)
+        flow->starved_since = now;
+    starved = flow->starved * STARVED_PART > now - flow->epoch_start;
+    vmf_flow_note_slow(flow, !starved && !flow->draining &&
+                                 rate * 100 < vmf_flow_rate(flow) * SLOW_PERCENT);
+    if (!starved || rate > vmf_flow_rate(flow)) {
         flow->rates[flow->next_rate] = rate;
         flow->next_rate = (flow->next_rate + 1) % EPOCHS;
     }
-    flow->last_starved = flow->epoch_starved;
-    if (flow->starting && !flow->epoch_starved)
+    flow->last_starved = starved;
+    if (flow->starting && !starved)
         vmf_flow_grow(flow, rate);
     vmf_flow_start_epoch(flow, now);
 }
@@ -207,6 +242,7 @@ vmf_flow_sent(VmfFlow *flow, gsize bytes, gint64 now)
     if (flow->epoch_start == 0 ||
         (flow->sent == flow->arrived && now - flow->arrived_time >= vmf_flow_epoch(flow)))
         vmf_flow_start_epoch(flow, now);
+    vmf_flow_count_starved(flow, now);
     flow->sent += bytes;
     if (flow->n_marks == MARKS || !(due || drained))
         return FALSE;
@@ -230,7 +266,8 @@ vmf_flow_arrived(VmfFlow *flow, guint64 total, gint64 now)
 }
 
 void
-vmf_flow_starved(VmfFlow *flow)
+vmf_flow_starved(VmfFlow *flow, gint64 now)
 {
-    flow->epoch_starved = TRUE;
+    if (flow->starved_since == 0)
+        flow->starved_since = now;
 }

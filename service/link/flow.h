@@ -7,13 +7,15 @@
  * a late wake-up, and to find out that the link got faster). Both are measured:
  *
  * - rate: bytes that arrived per time, over epochs of a round trip (at least 20 ms); the largest of
- *   the last epochs. Epochs in which the input, and not the link, was the limit only count if they
- *   were faster.
+ *   the last epochs. Epochs in which the input, and not the link, was the limit for more than a
+ *   quarter of the time only count if they were faster.
  * - round trip: the smallest of the last 10 s. Our own queue would creep into it, so when nothing
  *   near it was seen for that long, the queue is let drain once and measured again.
  *
  * In the beginning the bound is three times that, as long as the rate still grows: then the bound,
- * and not the link, was the limit, and so it more than doubles with every round trip or two.
+ * and not the link, was the limit, and so it more than doubles with every round trip or two. Later
+ * it is a quarter larger for one epoch after some that were slower than one before: a busy host
+ * that acknowledges late looks like a slower link, but only a link does not get faster by that.
  *
  * Pure: no I/O, no clock. Times are microseconds of one monotonic clock, passed in; counts are
  * payload bytes. Belongs to one thread.
@@ -41,8 +43,8 @@ gboolean vmf_flow_sent(VmfFlow *flow, gsize bytes, gint64 now);
 /* In all, `total` bytes have arrived at the other side. Must not go back or pass what was sent. */
 void vmf_flow_arrived(VmfFlow *flow, guint64 total, gint64 now);
 
-/* There was room, but nothing to send. */
-void vmf_flow_starved(VmfFlow *flow);
+/* From now until something is sent, there is room, but nothing to send. */
+void vmf_flow_starved(VmfFlow *flow, gint64 now);
 
 /* A round trip that was measured some other way (PING). */
 void vmf_flow_round_trip(VmfFlow *flow, gint64 rtt, gint64 now);

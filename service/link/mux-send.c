@@ -44,7 +44,7 @@ vmf_mux_pace_room(const VmfMux *mux, gint64 now)
 static void
 vmf_mux_wait_for_pace(VmfMux *mux, gint64 now)
 {
-    vmf_flow_starved(mux->flow); /* the link is not the limit */
+    vmf_flow_starved(mux->flow, g_get_monotonic_time()); /* the link is not the limit */
     g_source_set_ready_time(mux->pace_timer, vmf_pace_next(mux->pace, now));
 }
 
@@ -130,7 +130,7 @@ vmf_mux_send(VmfMux *mux, guint id, VmfSlice bytes, gboolean packed)
 void
 vmf_mux_starved(VmfMux *mux)
 {
-    vmf_flow_starved(mux->flow);
+    vmf_flow_starved(mux->flow, g_get_monotonic_time());
 }
 
 void

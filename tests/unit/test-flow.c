@@ -29,6 +29,7 @@ typedef struct {
     gint64 now;
     double rate;    /* bytes/s of the link */
     gint64 one_way; /* µs */
+    gint64 late;    /* µs that the receiver takes to acknowledge */
     double input;   /* bytes/s that there are to send; 0: always enough */
 
     double credit_in; /* input that waits */
@@ -88,7 +89,7 @@ sim_send(Sim *sim)
         gsize n = (gsize)MIN((double)MIN(room, FRAME), sim->credit_in);
 
         if (n == 0) {
-            vmf_flow_starved(sim->flow);
+            vmf_flow_starved(sim->flow, sim->now);
             return;
         }
         sim->credit_in -= (double)n;
@@ -110,7 +111,8 @@ sim_link(Sim *sim)
     while ((frame = sim_first(&sim->frames)) && (double)frame->total <= sim->passed + 1) {
         if (frame->ask || frame->total - sim->told >= 512 * 1024 || frame->total == sim->sent) {
             sim->told = frame->total;
-            sim_push(&sim->acks, (Event){frame->total, sim->now + 2 * sim->one_way, FALSE});
+            sim_push(&sim->acks,
+                     (Event){frame->total, sim->now + 2 * sim->one_way + sim->late, FALSE});
         }
         sim->delivered = frame->total;
         sim_pop(&sim->frames);
@@ -215,6 +217,42 @@ test_wan_fills_fast(void **state)
     sim_clear(&sim);
 }
 
+/* A busy receiver acknowledges late; the round trip was measured while it did not. */
+static void
+test_late_acknowledgements(void **state)
+{
+    Sim sim;
+    Result result;
+
+    sim_init(&sim, 24 * MIB, 100000);
+    sim.late = 32000;
+    vmf_flow_round_trip(sim.flow, 100000, sim.now);
+    sim_run(&sim, 3);
+    result = sim_run(&sim, 6);
+    assert_true(result.use > 0.75); /* and falls to half within the time if nothing is tried */
+    assert_true(result.wait < 50000);
+    sim_clear(&sim);
+}
+
+/* Input that comes in gulps leaves the link idle for moments, and is not the limit for that. */
+static void
+test_moments_without_input(void **state)
+{
+    g_autoptr(VmfFlow) flow = vmf_flow_new(64 * 1024 * 1024);
+    guint64 total = 0;
+    gint64 now = 1;
+
+    vmf_flow_round_trip(flow, 10000, now);
+    for (int i = 0; i < 100; i++, now += 10000) {
+        gsize room = vmf_flow_room(flow);
+
+        vmf_flow_sent(flow, room, now);
+        vmf_flow_arrived(flow, total += room, now + 9000);
+        vmf_flow_starved(flow, now + 9000);
+    }
+    assert_true(vmf_flow_limit(flow) > 32 * MIB);
+}
+
 /* After the smallest round trip is forgotten it is measured again, and does not creep upwards. */
 static void
 test_queue_does_not_creep(void **state)
@@ -301,7 +339,7 @@ test_gulps(void **state)
     for (; now < 100000; now += 500) {
         total += 200 * 1024;
         vmf_flow_sent(flow, 200 * 1024, now);
-        vmf_flow_starved(flow);
+        vmf_flow_starved(flow, now);
         vmf_flow_arrived(flow, total, now + 300);
     }
     assert_in_range(vmf_flow_rate(flow), 390 * MIB, 430 * MIB);
@@ -336,6 +374,8 @@ main(void)
         cmocka_unit_test(test_fast),
         cmocka_unit_test(test_thin),
         cmocka_unit_test(test_wan_fills_fast),
+        cmocka_unit_test(test_late_acknowledgements),
+        cmocka_unit_test(test_moments_without_input),
         cmocka_unit_test(test_queue_does_not_creep),
         cmocka_unit_test(test_rate_drops_and_comes_back),
         cmocka_unit_test(test_way_gets_longer),
