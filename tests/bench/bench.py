@@ -75,6 +75,11 @@ class Lab:
     def on(self, host, *command, **options):
         return self("on", host, *command, **options)
 
+    def popen(self, host, *command):
+        """A process in a host, whose output is read while it runs."""
+        return subprocess.Popen([TESTS / "lab/lab", "on", host, *command], env=self.env, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
     def __enter__(self):
         self("up", *self.options)
         return self

@@ -34,3 +34,42 @@ net_rate() {
         fi
     done
 }
+
+relay_port=16531
+
+# net_delay MS|none: each vmferryd dials its peer by way of a relay in its own host
+net_delay() {
+    local host peer pid=$lab_dir/relay
+    [[ $1 == none || $1 =~ ^[0-9]{1,4}$ ]] || die "delay: '$1' is no number of milliseconds"
+    for host in $hosts; do
+        peer=hosta
+        [[ $host != hosta ]] || peer=hostb
+        [[ ! -s $pid.$host ]] || on_host "$host" kill "$(<"$pid.$host")"
+        rm -f "$pid.$host"
+        if [[ $1 == none ]]; then
+            peer_address "$host" "$peer" "$peer"
+        else
+            relay_start "$host" "$1" "$(peer_ip "$peer")" >"$pid.$host"
+            peer_address "$host" "$peer" "127.0.0.1:$relay_port"
+        fi
+    done
+    for host in $hosts; do
+        host_daemon "$host" vmferryd restart
+    done
+}
+
+peer_ip() {
+    [[ $1 == hosta ]] && echo 10.9.0.1 || echo 10.9.0.2
+}
+
+# relay_start HOST MS ADDRESS: prints its pid, as the host knows it
+relay_start() {
+    # shellcheck disable=SC2016 # that shell fills it in
+    on_host "$1" sh -c '/run/lab/dir/tools/delay-relay --delay "$1" 127.0.0.1 "$2" "$3" 16530 \
+        </dev/null >/dev/null 2>&1 & echo $!' sh "$2" "$relay_port" "$3"
+}
+
+# peer_address HOST PEER ADDRESS: where HOST finds PEER
+peer_address() {
+    on_host "$1" sed -i "s,^Addresses=.*,Addresses=$3," "/etc/vmferry/peers.d/$2.conf"
+}

@@ -32,9 +32,9 @@ sys.exit({o["name"]: o["value"] for o in json.load(sys.stdin)}["prefix"] != "/us
 stage_tools() {
     local build
     build=$(readlink -f "$1")/tests/lab
-    [[ -x $build/lab-host && -x $build/stamp && -e $build/guest/counter &&
+    [[ -x $build/lab-host && -x $build/stamp && -x $build/delay-relay && -e $build/guest/counter &&
         -x $build/linux/linux-guest ]] ||
         die "the lab's programs are not built: run 'meson compile -C $1'"
     mkdir "$lab_dir/tools"
-    cp "$build"/{lab-host,stamp,guest/counter,linux/linux-guest} "$lab_dir/tools/"
+    cp "$build"/{lab-host,stamp,delay-relay,guest/counter,linux/linux-guest} "$lab_dir/tools/"
 }
