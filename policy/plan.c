@@ -7,6 +7,7 @@
 
 #define VMF_SAME_TIME 0.03            /* share of the time within which two choices are equal */
 #define VMF_CACHE_SMALLEST (64 << 20) /* bytes: libvirt's and QEMU's default */
+#define VMF_SET_MARGIN 1.05           /* of a working set that is measured by samples */
 #define VMF_DOWNTIME_WEIGHT 10        /* s of migration that a second of downtime is worth */
 
 static gboolean
@@ -63,12 +64,12 @@ vmf_plan_weigh_all(VmfPlan *plan, const VmfFacts *facts, const VmfPolicy *policy
 
         if (!(engines & setting.engine))
             continue;
-        if (policy->compression != VMF_COMPRESSION_ON || setting.engine != VMF_ENGINE_PUMP ||
+        if (policy->compression != VMF_COMPRESS_ON || setting.engine != VMF_ENGINE_PUMP ||
             !facts->zstd)
             vmf_plan_weigh_caches(plan, facts, budget, &setting);
         setting.compress = TRUE;
         if (facts->zstd && setting.engine == VMF_ENGINE_PUMP &&
-            policy->compression != VMF_COMPRESSION_OFF)
+            policy->compression != VMF_COMPRESS_OFF)
             vmf_plan_weigh_caches(plan, facts, budget, &setting);
     }
 }
@@ -153,6 +154,33 @@ vmf_plan_explain(const VmfPlan *plan, const VmfFacts *facts, gint64 now, GPtrArr
                         plan->prediction.seconds, plan->prediction.downtime * 1000, wire, versus,
                         other->prediction.seconds,
                         other->prediction.converges ? "" : " and no end by itself"));
+}
+
+guint64
+vmf_plan_native_cache(const VmfFacts *facts, const VmfPolicy *policy, guint64 now_size, gint64 now,
+                      GPtrArray *decisions)
+{
+    guint last = facts->written.n ? facts->written.n - 1 : 0;
+    double period = facts->written.n ? facts->written.seconds[last] : 0;
+    double set = vmf_working_set_get(&facts->written, period, (double)facts->ram);
+    guint64 budget = vmf_plan_budget(facts, policy);
+    guint64 size = VMF_CACHE_SMALLEST;
+
+    if (facts->written.n == 0)
+        return now_size;
+    while ((double)size < set * VMF_SET_MARGIN && size * 2 <= budget)
+        size *= 2;
+    if (decisions && size != now_size) {
+        g_autofree char *from = vmf_decision_format_bytes((double)now_size);
+        g_autofree char *to = vmf_decision_format_bytes((double)size);
+        g_autofree char *written = vmf_decision_format_bytes(set);
+        g_autofree char *most = vmf_decision_format_bytes((double)budget);
+
+        vmf_decisions_add(
+            decisions, now, "cache-ahead", g_strdup_printf("cache %s -> %s", from, to),
+            g_strdup_printf("%s written within %.0f s, at most %s allowed", written, period, most));
+    }
+    return size;
 }
 
 gboolean

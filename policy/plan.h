@@ -35,5 +35,13 @@ typedef struct {
 gboolean vmf_plan_make(const VmfFacts *facts, const VmfPolicy *policy, gint64 now,
                        GPtrArray *decisions, VmfPlan *plan);
 
+/*
+ * The size that QEMU's own cache should have before anybody starts a migration with it, from W(t):
+ * a power of two, at least QEMU's default of 64 MiB and within what the policy allows. Free of
+ * charge until a migration takes it. `decisions` gets why, if it is not `now_size`; may be NULL.
+ */
+guint64 vmf_plan_native_cache(const VmfFacts *facts, const VmfPolicy *policy, guint64 now_size,
+                              gint64 now, GPtrArray *decisions);
+
 /* "pump, deltas with 256.0 MiB, zstd"; the caller's. */
 char *vmf_setting_format(const VmfSetting *setting);

@@ -8,7 +8,7 @@ static const VmfPolicy vmf_minimal_downtime = {
     .name = "minimal-downtime", .preset = "minimal-downtime",
     .downtime = 50, .downtime_max = 200, .downtime_step = 50,
     .on_deadline = VMF_DEADLINE_GO_ON,
-    .cache_share = 0.5, .cpu_share = 1, .compression = VMF_COMPRESSION_AUTO,
+    .cache_share = 0.5, .cpu_share = 1, .compression = VMF_COMPRESS_AUTO,
     .engines = VMF_ENGINE_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
 };
 
@@ -16,7 +16,7 @@ static const VmfPolicy vmf_balanced = {
     .name = "balanced", .preset = "balanced",
     .downtime = 300, .downtime_max = 1000, .downtime_step = 100,
     .on_deadline = VMF_DEADLINE_GO_ON,
-    .cache_share = 0.25, .cpu_share = 0.5, .compression = VMF_COMPRESSION_AUTO,
+    .cache_share = 0.25, .cpu_share = 0.5, .compression = VMF_COMPRESS_AUTO,
     .engines = VMF_ENGINE_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
 };
 
@@ -24,7 +24,7 @@ static const VmfPolicy vmf_always_converges = {
     .name = "always-converges", .preset = "always-converges",
     .downtime = 300, .downtime_max = 30000, .downtime_step = 500,
     .deadline_gib = 120, .on_deadline = VMF_DEADLINE_SWITCHOVER,
-    .cache_share = 0.5, .cpu_share = 1, .compression = VMF_COMPRESSION_AUTO,
+    .cache_share = 0.5, .cpu_share = 1, .compression = VMF_COMPRESS_AUTO,
     .engines = VMF_ENGINE_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
 };
 
@@ -32,7 +32,7 @@ static const VmfPolicy vmf_post_copy = {
     .name = "post-copy", .preset = "post-copy",
     .downtime = 300, .downtime_max = 300,
     .deadline_gib = 60, .on_deadline = VMF_DEADLINE_POSTCOPY,
-    .cache_share = 0.25, .cpu_share = 0.5, .compression = VMF_COMPRESSION_AUTO,
+    .cache_share = 0.25, .cpu_share = 0.5, .compression = VMF_COMPRESS_AUTO,
     .engines = VMF_ENGINE_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
 };
 
@@ -41,7 +41,7 @@ static const VmfPolicy vmf_evacuate = {
     .name = "evacuate", .preset = "evacuate",
     .downtime = 1000, .downtime_max = 10000, .downtime_step = 1000,
     .deadline_gib = 30, .on_deadline = VMF_DEADLINE_SWITCHOVER,
-    .cache_share = 0.1, .cpu_share = 1, .compression = VMF_COMPRESSION_AUTO,
+    .cache_share = 0.1, .cpu_share = 1, .compression = VMF_COMPRESS_AUTO,
     .engines = VMF_ENGINE_ALL, .ways = VMF_WAY_NATIVE,
 };
 /* clang-format on */
@@ -90,8 +90,8 @@ vmf_policy_narrow(VmfPolicy *self, const VmfPolicy *wish)
     self->cache_memory = vmf_limit_min(self->cache_memory, wish->cache_memory);
     self->cache_share = MIN(self->cache_share, wish->cache_share);
     self->cpu_share = MIN(self->cpu_share, wish->cpu_share);
-    if (wish->compression == VMF_COMPRESSION_OFF)
-        self->compression = VMF_COMPRESSION_OFF;
+    if (wish->compression == VMF_COMPRESS_OFF)
+        self->compression = VMF_COMPRESS_OFF;
     self->engines &= wish->engines;
     self->ways &= wish->ways;
     self->fail_closed |= wish->fail_closed;

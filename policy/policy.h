@@ -23,7 +23,7 @@ typedef enum {
 typedef enum {
     VMF_WAY_SOCKET = 1 << 0,  /* a socket for virsh migrate --migrateuri */
     VMF_WAY_CAPTURE = 1 << 1, /* connections that a firewall rule leads to us */
-    VMF_WAY_NATIVE = 1 << 2,  /* migrations of others: QEMU's cache and downtime are tuned */
+    VMF_WAY_NATIVE = 1 << 2,  /* migrations of others: QEMU's cache ahead, its downtime meanwhile */
     VMF_WAY_ALL = (1 << 3) - 1
 } VmfWay;
 
@@ -35,7 +35,7 @@ typedef enum {
     VMF_DEADLINE_ABORT     /* the guest stays */
 } VmfDeadlineAction;
 
-typedef enum { VMF_COMPRESSION_AUTO, VMF_COMPRESSION_OFF, VMF_COMPRESSION_ON } VmfCompression;
+typedef enum { VMF_COMPRESS_AUTO, VMF_COMPRESS_OFF, VMF_COMPRESS_ON } VmfCompress;
 
 typedef struct {
     const char *name;   /* of the policy, or of the preset alone */
@@ -51,7 +51,7 @@ typedef struct {
     guint64 cache_memory; /* bytes on this host for pages sent before; 0: none but the share */
     double cache_share;   /* of the memory that is free on the host */
     double cpu_share;     /* of the host's processors, for compression and deltas */
-    VmfCompression compression;
+    VmfCompress compression;
     guint engines;        /* VmfEngine, those allowed */
     guint ways;           /* VmfWay */
     gboolean fail_closed; /* without vmferry there is no migration */

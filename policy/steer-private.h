@@ -40,6 +40,7 @@ struct VmfSteer {
     guint gave_back;        /* pass in which memory was given back */
     guint resized;          /* pass in which the cache changed its size */
     guint stuck;            /* passes in a row that brought nothing */
+    gboolean regretted;     /* a fixed size was found too small, and that was said */
     gboolean ended;         /* the deadline's action was taken */
 
     double progress;

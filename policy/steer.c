@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/steer.h"
 
+#include <math.h>
+
 #include "policy/decision.h"
 #include "policy/steer-private.h"
 
 #define VMF_CACHE_LEAST (16ull << 20) /* bytes; less is not worth giving back */
 #define VMF_STUCK_SHARE 0.95          /* of the pass before, with which a pass brought nothing */
-#define VMF_PACE_WEIGHT 0.3           /* of the latest second in what is called "of late" */
 #define VMF_QUIET_PASSES 4            /* after memory was given back, before more is taken */
 #define VMF_ANSWER_TIME 0.1           /* s: from an order to its effect */
-#define VMF_PACE_TIME 0.3             /* s of a pass, before which its pace says little */
+#define VMF_PACE_TIME 0.3             /* s, over which a pace is judged at least */
 #define VMF_HITS_LEAST 0.02           /* of what was asked for; below, deltas do not pay */
 #define VMF_OVERFLOWS_MOST 0.8        /* of the deltas; above, they do not pay */
 #define VMF_REUSE_PAYS 0.85           /* of the bytes, if deltas are to be tried again */
@@ -64,12 +65,11 @@ vmf_steer_note_pace(VmfSteer *self, const VmfObservation *seen)
     double elapsed = (double)(seen->now - self->seen) / G_USEC_PER_SEC;
     double pace;
 
-    if (elapsed <= 0 || seen->processed <= self->seen_processed)
+    /* Zero pages come in bursts, of which a short time says nothing. */
+    if (elapsed < VMF_PACE_TIME || seen->processed <= self->seen_processed)
         return;
     pace = (double)(seen->processed - self->seen_processed) / elapsed;
-    self->pace = self->pace > 0
-                     ? self->pace + (pace - self->pace) * MIN(elapsed, 1) * VMF_PACE_WEIGHT
-                     : pace;
+    self->pace = self->pace > 0 ? self->pace + (pace - self->pace) * (1 - exp(-elapsed)) : pace;
     self->seen = seen->now;
     self->seen_processed = seen->processed;
 }
@@ -174,7 +174,8 @@ vmf_steer_resize(VmfSteer *self, const VmfObservation *seen, VmfAction *actions,
     char *numbers = NULL;
     guint64 size = 0;
 
-    if (!self->delta || self->gave_back == seen->pass || vmf_steer_nearly_over(self, seen) ||
+    if (!self->delta || self->start.fixed || self->gave_back == seen->pass ||
+        vmf_steer_nearly_over(self, seen) ||
         !vmf_steer_choose_cache(self, seen, &size, &rule, &numbers))
         return FALSE;
     if (size > self->cache && self->gave_back && seen->pass < self->gave_back + VMF_QUIET_PASSES) {
@@ -237,6 +238,23 @@ vmf_steer_allow_downtime(VmfSteer *self, const VmfObservation *seen, VmfAction *
     return TRUE;
 }
 
+/* What cannot be changed is at least said, once. */
+static void
+vmf_steer_regret(VmfSteer *self, const VmfObservation *seen)
+{
+    g_autofree char *size = vmf_decision_format_bytes((double)self->cache);
+    const char *rule = NULL;
+    char *numbers = NULL;
+    guint64 wanted = 0;
+
+    if (!self->start.fixed || self->regretted || !self->cache || seen->pass < 2 ||
+        !vmf_steer_choose_cache(self, seen, &wanted, &rule, &numbers))
+        return;
+    self->regretted = TRUE;
+    vmf_decisions_add(self->decisions, seen->now, "cache-is-fixed",
+                      g_strdup_printf("cache stays %s", size), numbers);
+}
+
 /* Once in each pass, at its beginning or as soon as it is known enough. */
 static void
 vmf_steer_change_settings(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
@@ -245,6 +263,7 @@ vmf_steer_change_settings(VmfSteer *self, const VmfObservation *seen, VmfAction 
 
     if (self->changed == seen->pass || seen->link_rate <= 0)
         return;
+    vmf_steer_regret(self, seen);
     changed = vmf_steer_switch_delta(self, seen, actions, n);
     changed |= vmf_steer_resize(self, seen, actions, n);
     changed |= vmf_steer_allow_downtime(self, seen, actions, n);
@@ -324,12 +343,16 @@ vmf_steer_observe(VmfSteer *self, const VmfObservation *seen, VmfAction *actions
         return 0;
     self->interval = (double)(seen->now - self->asked) / G_USEC_PER_SEC;
     self->asked = seen->now;
+    if (!self->start.cache && self->start.native && seen->cache_size) {
+        self->start.cache = self->delta = TRUE;
+        self->cache = seen->cache_size;
+    }
     vmf_steer_note_pace(self, seen);
     if (seen->pass > self->pass.number)
         vmf_steer_begin_pass(self, seen);
     vmf_steer_note_progress(self, seen);
     vmf_steer_watch_deadline(self, seen, actions, &n);
-    if (self->cache)
+    if (self->cache && !self->start.fixed)
         vmf_steer_relieve(self, seen, actions, &n);
     if (!self->ended)
         vmf_steer_change_settings(self, seen, actions, &n);

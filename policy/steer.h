@@ -41,6 +41,7 @@ typedef struct {
     guint64 processed;       /* bytes of pages that went through, zero pages too */
     guint64 wire;            /* bytes on the wire */
     double link_rate;        /* bytes/s now; 0: stalled, or not known */
+    guint64 cache_size;      /* of QEMU's; taken over when none was known at the start */
     guint64 again;           /* pages sent that the cache was asked for */
     guint64 misses;          /* of those, how many it did not have */
     guint64 overflows;       /* and of how many the delta was larger than the page */
@@ -53,6 +54,7 @@ typedef struct {
     guint64 ram;
     gboolean native;    /* QEMU's own cache: powers of two, emptied by a change of its size */
     gboolean cache;     /* there is one at all */
+    gboolean fixed;     /* its size cannot be changed while the migration runs */
     guint64 cache_size; /* it has at the start */
     guint64 cache_most; /* that the engine takes */
     guint downtime;     /* ms, as it is at the start; 0: not ours to set */

@@ -122,7 +122,7 @@ vmf_limits_read_compression(VmfXmlReader *reader, xmlNode *node, gpointer data)
         return vmf_xml_reader_fail(reader, node, "<compression> needs a 'mode'");
     if (!vmf_xml_reader_word(reader, node, "the mode", mode, vmf_compression_words(), &index))
         return FALSE;
-    policy->compression = (VmfCompression)index;
+    policy->compression = (VmfCompress)index;
     return TRUE;
 }
 

@@ -312,7 +312,7 @@ test_every_element_is_read(void **state)
     assert_int_equal(policy->cache_memory, 3ull << 30);
     assert_true(policy->cache_share == 0.33);
     assert_true(policy->cpu_share == 0.44);
-    assert_int_equal(policy->compression, VMF_COMPRESSION_ON);
+    assert_int_equal(policy->compression, VMF_COMPRESS_ON);
     assert_int_equal(policy->engines, VMF_ENGINE_ONE_SIDED | VMF_ENGINE_PLAIN);
     assert_int_equal(policy->ways, VMF_WAY_SOCKET | VMF_WAY_CAPTURE);
     assert_true(policy->fail_closed);

@@ -37,7 +37,7 @@ test_narrowing_never_widens(void **state)
     policy.bandwidth = 100;
     wish.engines = VMF_ENGINE_NATIVE | VMF_ENGINE_PLAIN;
     wish.bandwidth = 200;
-    wish.compression = VMF_COMPRESSION_ON;
+    wish.compression = VMF_COMPRESS_ON;
     wish.fail_closed = TRUE;
     vmf_policy_narrow(&policy, &wish);
     assert_int_equal(policy.engines, VMF_ENGINE_PLAIN);
@@ -45,7 +45,7 @@ test_narrowing_never_widens(void **state)
     assert_int_equal(policy.downtime, 50);
     assert_int_equal(policy.downtime_max, 200);
     assert_int_equal(policy.deadline_gib, 30); /* the wish has none */
-    assert_int_equal(policy.compression, VMF_COMPRESSION_AUTO);
+    assert_int_equal(policy.compression, VMF_COMPRESS_AUTO);
     assert_true(policy.cache_share == 0.1);
     assert_true(policy.fail_closed);
     assert_false(policy.observe);
@@ -206,7 +206,7 @@ test_plan_keeps_to_its_limits(void **state)
 
     counter_facts(&facts);
     policy.cache_memory = 100 * MIBU;
-    policy.compression = VMF_COMPRESSION_OFF;
+    policy.compression = VMF_COMPRESS_OFF;
     facts.zstd = TRUE;
     assert_true(vmf_plan_make(&facts, &policy, 0, NULL, plan));
     for (guint i = 0; i < plan->n; i++) {
@@ -231,6 +231,26 @@ test_plan_for_an_idle_guest_is_cheap(void **state)
     assert_true(vmf_plan_make(&facts, vmf_policy_default(), 0, NULL, plan));
     assert_int_equal(plan->setting.cache, 0);
     assert_true(plan->prediction.converges);
+}
+
+static void
+test_cache_ahead(void **state)
+{
+    VmfFacts facts;
+    VmfPolicy policy = *vmf_policy_default();
+    g_autoptr(GPtrArray) decisions = vmf_decisions_new();
+
+    counter_facts(&facts);
+    assert_int_equal(vmf_plan_native_cache(&facts, &policy, 64 * MIBU, 7, decisions), 256 * MIBU);
+    assert_int_equal(decisions->len, 1);
+    assert_int_equal(vmf_plan_native_cache(&facts, &policy, 256 * MIBU, 7, decisions), 256 * MIBU);
+    assert_int_equal(decisions->len, 1);
+    policy.cache_memory = 200 * MIBU;
+    assert_int_equal(vmf_plan_native_cache(&facts, &policy, 64 * MIBU, 7, NULL), 128 * MIBU);
+    policy.cache_memory = 10 * MIBU; /* QEMU's default is nobody's to lower */
+    assert_int_equal(vmf_plan_native_cache(&facts, &policy, 64 * MIBU, 7, NULL), 64 * MIBU);
+    facts.written.n = 0;
+    assert_int_equal(vmf_plan_native_cache(&facts, &policy, 128 * MIBU, 7, NULL), 128 * MIBU);
 }
 
 /* ---- during ---- */
@@ -315,6 +335,39 @@ test_native_cache_holds_the_set(void **state)
     assert_int_equal(ride->n, 0);
     ride_on(ride, 2, 3, 160); /* a pass of misses, and one to see what it brings */
     assert_int_equal(ride->n, 0);
+    ride_free(ride);
+}
+
+/* The first statistics of QEMU do not have it. */
+static void
+test_native_cache_that_is_seen_later(void **state)
+{
+    Ride *ride = ride_new(TRUE);
+
+    ride->start.cache = FALSE;
+    ride->start.cache_size = 0;
+    ride_on(ride, 0, 1, 256);
+    ride->seen.cache_size = 64 * MIBU;
+    ride_on(ride, 5, 2, 160);
+    assert_action(ride, VMF_ACTION_CACHE, 256 * MIBU);
+    ride_free(ride);
+}
+
+static void
+test_a_fixed_cache_stays_and_that_is_said(void **state)
+{
+    Ride *ride = ride_new(TRUE);
+
+    ride->start.fixed = TRUE;
+    ride->policy.downtime_step = 0;
+    ride_on(ride, 0, 1, 256);
+    for (guint pass = 2; pass < 6; pass++) {
+        ride_on(ride, 4, pass, 160);
+        ride->seen.under_pressure = TRUE;
+        assert_int_equal(ride->n, 0);
+    }
+    assert_int_equal(ride->decisions->len, 1);
+    assert_last_rule(ride, "cache-is-fixed");
     ride_free(ride);
 }
 
@@ -541,7 +594,10 @@ main(void)
         cmocka_unit_test(test_plan_takes_what_converges),
         cmocka_unit_test(test_plan_keeps_to_its_limits),
         cmocka_unit_test(test_plan_for_an_idle_guest_is_cheap),
+        cmocka_unit_test(test_cache_ahead),
         cmocka_unit_test(test_native_cache_holds_the_set),
+        cmocka_unit_test(test_native_cache_that_is_seen_later),
+        cmocka_unit_test(test_a_fixed_cache_stays_and_that_is_said),
         cmocka_unit_test(test_native_cache_at_once_when_measured),
         cmocka_unit_test(test_native_cache_keeps_to_budget),
         cmocka_unit_test(test_one_change_per_pass),
