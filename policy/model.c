@@ -26,7 +26,7 @@ vmf_facts_init(VmfFacts *self, guint64 ram)
     self->engine_rate[2] = 600 * MIB;
     self->engine_rate[3] = 1000 * MIB;
     self->compress_rate = 400 * MIB;
-    self->engines = VMF_ENGINE_ALL;
+    self->engines = VMF_ENGINES_ALL;
 }
 
 static double
@@ -38,14 +38,14 @@ vmf_model_engine_rate(const VmfFacts *facts, const VmfSetting *setting)
 }
 
 double
-vmf_model_hit_share(VmfEngine engine, double size, double set)
+vmf_model_hit_share(VmfEngines engine, double size, double set)
 {
     if (set <= 0 || size <= 0)
         return 0;
     if (size >= set)
         return 1;
     /* Neighbours that lie together get places of their own; scattered ones share. */
-    if (engine == VMF_ENGINE_NATIVE)
+    if (engine == VMF_ENGINES_NATIVE)
         return size / set * (1 - exp(-set / size));
     return size / set;
 }
@@ -56,9 +56,10 @@ vmf_model_again_ratio(const VmfFacts *facts, const VmfSetting *setting, double h
 {
     double whole = setting->compress ? facts->whole_ratio : 1;
     double delta = setting->compress ? facts->packed_ratio : facts->delta_ratio;
-    double unchanged = setting->engine == VMF_ENGINE_PUMP || setting->engine == VMF_ENGINE_ONE_SIDED
-                           ? facts->unchanged_share
-                           : 0;
+    double unchanged =
+        setting->engine == VMF_ENGINES_PUMP || setting->engine == VMF_ENGINES_ONE_SIDED
+            ? facts->unchanged_share
+            : 0;
 
     if (!setting->delta)
         return whole;
@@ -70,7 +71,7 @@ vmf_model_again_ratio(const VmfFacts *facts, const VmfSetting *setting, double h
 static double
 vmf_model_hits(const VmfFacts *facts, const VmfSetting *setting, guint pass, double set)
 {
-    if (!setting->delta || (setting->engine == VMF_ENGINE_NATIVE && pass <= 2))
+    if (!setting->delta || (setting->engine == VMF_ENGINES_NATIVE && pass <= 2))
         return 0;
     return vmf_model_hit_share(setting->engine, (double)setting->cache, set);
 }

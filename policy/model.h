@@ -24,17 +24,17 @@ typedef struct {
     double packed_ratio;    /* of a delta, compressed */
     double unchanged_share; /* of pages sent again, those whose content is the same */
     double link_rate;
-    double engine_rate[4]; /* what each engine can take from QEMU, by bit of VmfEngine */
+    double engine_rate[4]; /* what each engine can take from QEMU, by bit of VmfEngines */
     double compress_rate;  /* bytes of pages that the processors allowed can compress in a second */
     guint64 source_free;   /* memory */
     guint64 destination_free;
-    guint engines;     /* VmfEngine: agreed with the peer */
+    guint engines;     /* VmfEngines: agreed with the peer */
     gboolean zstd;     /* agreed */
     gboolean postcopy; /* possible */
 } VmfFacts;
 
 typedef struct {
-    VmfEngine engine;
+    VmfEngines engine;
     gboolean delta;
     guint64 cache; /* bytes; of one-sided and native, too */
     gboolean compress;
@@ -59,4 +59,4 @@ void vmf_model_predict(const VmfFacts *facts, const VmfSetting *setting, VmfPred
  * The share of pages sent again that a cache of `size` still has, when `set` bytes are in use.
  * `engine` tells whose: QEMU's has one place for each page, ours any.
  */
-double vmf_model_hit_share(VmfEngine engine, double size, double set);
+double vmf_model_hit_share(VmfEngines engine, double size, double set);

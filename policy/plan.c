@@ -11,9 +11,9 @@
 #define VMF_DOWNTIME_WEIGHT 10        /* s of migration that a second of downtime is worth */
 
 static gboolean
-vmf_engine_has_delta(VmfEngine engine)
+vmf_engine_has_delta(VmfEngines engine)
 {
-    return engine != VMF_ENGINE_PLAIN;
+    return engine != VMF_ENGINES_PLAIN;
 }
 
 /* Destinations hold no cache of pages; what the source may take is the bound. */
@@ -59,16 +59,16 @@ vmf_plan_weigh_all(VmfPlan *plan, const VmfFacts *facts, const VmfPolicy *policy
     guint engines = facts->engines & policy->engines;
 
     for (guint bit = 0; bit < 4; bit++) {
-        VmfSetting setting = {.engine = (VmfEngine)(1u << bit),
+        VmfSetting setting = {.engine = (VmfEngines)(1u << bit),
                               .downtime = policy->downtime / 1000.0};
 
         if (!(engines & setting.engine))
             continue;
-        if (policy->compression != VMF_COMPRESS_ON || setting.engine != VMF_ENGINE_PUMP ||
+        if (policy->compression != VMF_COMPRESS_ON || setting.engine != VMF_ENGINES_PUMP ||
             !facts->zstd)
             vmf_plan_weigh_caches(plan, facts, budget, &setting);
         setting.compress = TRUE;
-        if (facts->zstd && setting.engine == VMF_ENGINE_PUMP &&
+        if (facts->zstd && setting.engine == VMF_ENGINES_PUMP &&
             policy->compression != VMF_COMPRESS_OFF)
             vmf_plan_weigh_caches(plan, facts, budget, &setting);
     }
@@ -142,7 +142,7 @@ vmf_plan_explain(const VmfPlan *plan, const VmfFacts *facts, gint64 now, GPtrArr
     g_autofree char *versus = NULL;
 
     for (guint i = 0; i < plan->n; i++)
-        if (plan->choices[i].setting.engine == VMF_ENGINE_PLAIN)
+        if (plan->choices[i].setting.engine == VMF_ENGINES_PLAIN)
             other = &plan->choices[i];
     versus = vmf_setting_format(&other->setting);
     vmf_decisions_add(

@@ -12,12 +12,12 @@
 #include <glib.h>
 
 typedef enum {
-    VMF_ENGINE_PUMP = 1 << 0,      /* pumps on both sides */
-    VMF_ENGINE_ONE_SIDED = 1 << 1, /* a pump on the source only */
-    VMF_ENGINE_NATIVE = 1 << 2,    /* libvirt's own migration with QEMU's XBZRLE */
-    VMF_ENGINE_PLAIN = 1 << 3,     /* libvirt's own migration as it is */
-    VMF_ENGINE_ALL = (1 << 4) - 1
-} VmfEngine;
+    VMF_ENGINES_PUMP = 1 << 0,      /* pumps on both sides */
+    VMF_ENGINES_ONE_SIDED = 1 << 1, /* a pump on the source only */
+    VMF_ENGINES_NATIVE = 1 << 2,    /* libvirt's own migration with QEMU's XBZRLE */
+    VMF_ENGINES_PLAIN = 1 << 3,     /* libvirt's own migration as it is */
+    VMF_ENGINES_ALL = (1 << 4) - 1
+} VmfEngines;
 
 /* Ways in that are taken care of without being asked; `vmferry migrate` needs no permission. */
 typedef enum {
@@ -52,7 +52,7 @@ typedef struct {
     double cache_share;   /* of the memory that is free on the host */
     double cpu_share;     /* of the host's processors, for compression and deltas */
     VmfCompress compression;
-    guint engines;        /* VmfEngine, those allowed */
+    guint engines;        /* VmfEngines, those allowed */
     guint ways;           /* VmfWay */
     gboolean fail_closed; /* without vmferry there is no migration */
     gboolean observe;     /* measure dirty rates ahead of time */

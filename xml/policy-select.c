@@ -138,7 +138,7 @@ static const VmfPolicy vmf_no_wish = {
     .downtime_step = G_MAXUINT,
     .cache_share = 1,
     .cpu_share = 1,
-    .engines = VMF_ENGINE_ALL,
+    .engines = VMF_ENGINES_ALL,
     .ways = VMF_WAY_ALL,
     .observe = TRUE,
 };

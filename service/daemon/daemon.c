@@ -8,10 +8,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/capture.h"
+#include "daemon/external.h"
 #include "daemon/incoming.h"
 #include "daemon/leftovers.h"
 #include "daemon/manager.h"
+#include "daemon/observer.h"
 #include "daemon/peer.h"
+#include "daemon/policies.h"
 #include "daemon/port.h"
 #include "daemon/socket-path.h"
 #include "daemon/sockets.h"
@@ -42,6 +45,9 @@ struct VmfDaemon {
     VmfPort *port;
     VmfSockets *sockets;
     VmfCapturer *capturer;
+    VmfPolicies *policies;
+    VmfExternal *external;
+    VmfObserver *observer;
 
     GDBusConnection *bus;
     GDBusObjectManagerServer *objects;
@@ -116,6 +122,18 @@ VmfCapturer *
 vmf_daemon_get_capturer(VmfDaemon *self)
 {
     return self->capturer;
+}
+
+VmfPolicies *
+vmf_daemon_get_policies(VmfDaemon *self)
+{
+    return self->policies;
+}
+
+VmfObserver *
+vmf_daemon_get_observer(VmfDaemon *self)
+{
+    return self->observer;
 }
 
 gboolean
@@ -435,6 +453,10 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
     self->sockets = vmf_sockets_new(self);
     self->capturer = vmf_capturer_new(self);
+    self->policies = vmf_policies_new(options->policies_directory);
+    self->external = vmf_external_new(self);
+    self->observer = vmf_observer_new(self);
+    g_strfreev(vmf_policies_reload(self->policies)); /* what is wrong was logged */
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
@@ -463,6 +485,9 @@ vmf_daemon_free(VmfDaemon *self)
         vmf_libvirt_stop(self->libvirt);
     g_clear_pointer(&self->capturer, vmf_capturer_free);
     g_clear_pointer(&self->sockets, vmf_sockets_free);
+    g_clear_pointer(&self->external, vmf_external_free);
+    g_clear_pointer(&self->observer, vmf_observer_free);
+    g_clear_pointer(&self->policies, vmf_policies_free);
     g_clear_pointer(&self->owner, vmf_owner_free);
     g_clear_object(&self->manager);
     g_clear_object(&self->objects);
@@ -513,6 +538,15 @@ vmf_daemon_on_signal(gpointer data)
 }
 
 static gboolean
+vmf_daemon_on_hangup(gpointer data)
+{
+    VmfDaemon *self = data;
+
+    g_strfreev(vmf_policies_reload(self->policies));
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean
 vmf_daemon_on_late(gpointer late)
 {
     *(gboolean *)late = TRUE;
@@ -537,6 +571,7 @@ vmf_daemon_wind_down(VmfDaemon *self)
         if (vmf_migration_get_state(item->data) == VMF_STATE_PREPARING)
             (void)vmf_migration_request_cancel(item->data, NULL);
     vmf_daemon_foreach_peer(self, vmf_daemon_stop_peer, NULL);
+    g_clear_pointer(&self->observer, vmf_observer_free);
     vmf_libvirt_stop(self->libvirt);
     vmf_inspector_stop(self->inspector);
     while (vmf_daemon_is_busy(self) && !late)
@@ -548,6 +583,7 @@ int
 vmf_daemon_run(VmfDaemon *self)
 {
     guint term = g_unix_signal_add(SIGTERM, vmf_daemon_on_signal, self);
+    guint hangup = g_unix_signal_add(SIGHUP, vmf_daemon_on_hangup, self);
     guint interrupt = g_unix_signal_add(SIGINT, vmf_daemon_on_signal, self);
 
     self->name_id = g_bus_own_name_on_connection(
@@ -556,6 +592,7 @@ vmf_daemon_run(VmfDaemon *self)
     g_main_loop_run(self->loop);
     g_source_remove(term);
     g_source_remove(interrupt);
+    g_source_remove(hangup);
     vmf_daemon_wind_down(self);
     return self->status;
 }

@@ -21,14 +21,17 @@
 
 typedef struct VmfDaemon VmfDaemon;
 typedef struct VmfIncoming VmfIncoming;
+typedef struct VmfObserver VmfObserver;
+typedef struct VmfPolicies VmfPolicies;
 typedef struct VmfSockets VmfSockets;
 typedef struct VmfCapturer VmfCapturer;
 typedef struct _VmfPeer VmfPeer;
 
 typedef struct {
-    const char *config_path;     /* vmferryd.conf */
-    const char *peers_directory; /* peers.d */
-    GBusType bus_type;           /* G_BUS_TYPE_SYSTEM but in tests */
+    const char *config_path;        /* vmferryd.conf */
+    const char *peers_directory;    /* peers.d */
+    const char *policies_directory; /* policies.d */
+    GBusType bus_type;              /* G_BUS_TYPE_SYSTEM but in tests */
 } VmfDaemonOptions;
 
 /* Reads the configuration and starts everything but the bus name. Errors: BAD_CONFIGURATION, ... */
@@ -63,6 +66,8 @@ gboolean vmf_daemon_get_maintenance(VmfDaemon *daemon);
 gboolean vmf_daemon_set_maintenance(VmfDaemon *daemon, gboolean on, GError **error);
 VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
 VmfCapturer *vmf_daemon_get_capturer(VmfDaemon *daemon);
+VmfPolicies *vmf_daemon_get_policies(VmfDaemon *daemon);
+VmfObserver *vmf_daemon_get_observer(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */
 VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);

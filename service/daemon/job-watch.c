@@ -12,6 +12,8 @@ struct VmfJobWatch {
     guint timer;
     gboolean asking;
     gboolean stopped;
+    VmfJobListener listener;
+    gpointer listener_data;
     virConnectPtr connection; /* the asking thread's, between questions too */
 };
 
@@ -34,13 +36,6 @@ vmf_job_watch_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int
 }
 
 static void
-vmf_job_watch_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, VmfJobWatch *self)
-{
-    if (vmf_job_watch_is_mine(self, uuid) && iteration > 0)
-        vmf_migration_note_iteration(self->migration, (guint)iteration);
-}
-
-static void
 vmf_job_watch_on_job_completed(VmfLibvirt *libvirt, const char *uuid, const VmfJob *job,
                                VmfJobWatch *self)
 {
@@ -53,9 +48,6 @@ vmf_job_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellab
 {
     VmfJobWatch *self = data;
     g_autoptr(virDomain) domain = NULL;
-    virTypedParameterPtr params = NULL;
-    int n = 0;
-    int type = VIR_DOMAIN_JOB_NONE;
     VmfJob *job = g_new0(VmfJob, 1);
 
     if (!self->connection)
@@ -63,10 +55,8 @@ vmf_job_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellab
     if (self->connection)
         domain =
             virDomainLookupByUUIDString(self->connection, vmf_migration_get_uuid(self->migration));
-    if (domain && virDomainGetJobStats(domain, &type, &params, &n, 0) == 0 &&
-        type == VIR_DOMAIN_JOB_UNBOUNDED)
-        vmf_job_parse(job, params, n);
-    virTypedParamsFree(params, n);
+    if (!domain || !vmf_job_read(domain, job))
+        g_clear_pointer(&job, g_free);
     g_task_return_pointer(task, job, g_free);
 }
 
@@ -91,24 +81,48 @@ vmf_job_watch_asked(GObject *source, GAsyncResult *result, gpointer data)
         vmf_job_watch_free(self);
         return;
     }
-    if (job)
-        vmf_migration_note_job(self->migration, job);
+    if (!job)
+        return;
+    vmf_migration_note_job(self->migration, job);
+    if (self->listener)
+        self->listener(job, self->listener_data);
+}
+
+static void
+vmf_job_watch_ask(VmfJobWatch *self)
+{
+    VmfState state = vmf_migration_get_state(self->migration);
+    g_autoptr(GTask) task = NULL;
+
+    if (self->asking || (state != VMF_STATE_RUNNING && state != VMF_STATE_POSTCOPY))
+        return;
+    self->asking = TRUE;
+    task = g_task_new(NULL, NULL, vmf_job_watch_asked, self);
+    g_task_set_task_data(task, self, NULL);
+    vmf_workers_run(vmf_libvirt_get_workers(self->libvirt), task, vmf_job_watch_ask_thread);
 }
 
 static gboolean
 vmf_job_watch_on_timer(gpointer data)
 {
-    VmfJobWatch *self = data;
-    VmfState state = vmf_migration_get_state(self->migration);
-    g_autoptr(GTask) task = NULL;
-
-    if (self->asking || (state != VMF_STATE_RUNNING && state != VMF_STATE_POSTCOPY))
-        return G_SOURCE_CONTINUE;
-    self->asking = TRUE;
-    task = g_task_new(NULL, NULL, vmf_job_watch_asked, self);
-    g_task_set_task_data(task, self, NULL);
-    vmf_workers_run(vmf_libvirt_get_workers(self->libvirt), task, vmf_job_watch_ask_thread);
+    vmf_job_watch_ask(data);
     return G_SOURCE_CONTINUE;
+}
+
+static void
+vmf_job_watch_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, VmfJobWatch *self)
+{
+    if (!vmf_job_watch_is_mine(self, uuid) || iteration <= 0)
+        return;
+    vmf_migration_note_iteration(self->migration, (guint)iteration);
+    vmf_job_watch_ask(self); /* what the pass begins with */
+}
+
+void
+vmf_job_watch_set_listener(VmfJobWatch *self, VmfJobListener listener, gpointer data)
+{
+    self->listener = listener;
+    self->listener_data = data;
 }
 
 VmfJobWatch *

@@ -83,7 +83,16 @@ vmf_job_parse(VmfJob *job, virTypedParameterPtr params, int n)
         {VIR_DOMAIN_JOB_MEMORY_BPS, &job->bandwidth},
         {VIR_DOMAIN_JOB_MEMORY_ITERATION, &job->iteration},
         {VIR_DOMAIN_JOB_DOWNTIME, &job->downtime},
+        {VIR_DOMAIN_JOB_MEMORY_TOTAL, &job->memory_total},
+        {VIR_DOMAIN_JOB_MEMORY_REMAINING, &job->memory_remaining},
+        {VIR_DOMAIN_JOB_MEMORY_CONSTANT, &job->pages_zero},
+        {VIR_DOMAIN_JOB_MEMORY_NORMAL, &job->pages_whole},
+        {VIR_DOMAIN_JOB_COMPRESSION_CACHE, &job->cache_size},
+        {VIR_DOMAIN_JOB_COMPRESSION_PAGES, &job->cache_pages},
+        {VIR_DOMAIN_JOB_COMPRESSION_CACHE_MISSES, &job->cache_misses},
+        {VIR_DOMAIN_JOB_COMPRESSION_OVERFLOW, &job->cache_overflows},
     };
+    int operation = 0;
 
     memset(job, 0, sizeof *job);
     for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
@@ -92,6 +101,26 @@ vmf_job_parse(VmfJob *job, virTypedParameterPtr params, int n)
         if (virTypedParamsGetULLong(params, n, fields[i].name, &value) == 1)
             *fields[i].value = value;
     }
+    if (virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation) == 1)
+        job->migration = operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
+}
+
+gboolean
+vmf_job_read(virDomainPtr domain, VmfJob *job)
+{
+    virTypedParameterPtr params = NULL;
+    int n = 0;
+    int type = VIR_DOMAIN_JOB_NONE;
+
+    memset(job, 0, sizeof *job);
+    if (virDomainGetJobStats(domain, &type, &params, &n, 0) < 0)
+        return FALSE;
+    if (type == VIR_DOMAIN_JOB_UNBOUNDED) {
+        vmf_job_parse(job, params, n);
+        job->active = TRUE;
+    }
+    virTypedParamsFree(params, n);
+    return TRUE;
 }
 
 gboolean
@@ -100,6 +129,23 @@ vmf_libvirt_has_run(VmfLibvirt *self, const char *uuid)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
     return g_hash_table_contains(self->running, uuid);
+}
+
+void
+vmf_libvirt_foreach_running(VmfLibvirt *self, void (*visit)(const char *uuid, gpointer data),
+                            gpointer data)
+{
+    g_autoptr(GPtrArray) uuids = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter iter;
+    gpointer uuid;
+
+    g_mutex_lock(&self->lock);
+    g_hash_table_iter_init(&iter, self->running);
+    while (g_hash_table_iter_next(&iter, &uuid, NULL))
+        g_ptr_array_add(uuids, g_strdup(uuid));
+    g_mutex_unlock(&self->lock);
+    for (guint i = 0; i < uuids->len; i++)
+        visit(uuids->pdata[i], data);
 }
 
 static void

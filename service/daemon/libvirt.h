@@ -35,6 +35,16 @@ typedef struct {
     guint64 bandwidth;
     guint64 iteration;
     guint64 downtime;
+    guint64 memory_total;
+    guint64 memory_remaining;
+    guint64 pages_zero;
+    guint64 pages_whole;
+    guint64 cache_size; /* of QEMU's XBZRLE; 0: it is not on */
+    guint64 cache_pages;
+    guint64 cache_misses;
+    guint64 cache_overflows;
+    gboolean active;    /* there is such a job now */
+    gboolean migration; /* it moves the guest away, and is not a save or a dump */
 } VmfJob;
 
 VmfLibvirt *vmf_libvirt_new(const char *uri, VmfWorkers *workers);
@@ -52,6 +62,10 @@ gboolean vmf_libvirt_is_connected(VmfLibvirt *libvirt);
  */
 gboolean vmf_libvirt_has_run(VmfLibvirt *libvirt, const char *uuid);
 
+/* Those seen running; main loop. */
+void vmf_libvirt_foreach_running(VmfLibvirt *libvirt,
+                                 void (*visit)(const char *uuid, gpointer data), gpointer data);
+
 /* A worker's own connection. */
 virConnectPtr vmf_libvirt_open(const char *uri, GError **error);
 
@@ -60,6 +74,9 @@ void vmf_libvirt_close(VmfLibvirt *libvirt, virConnectPtr connection);
 
 /* The calling thread's last libvirt error as a GError of `code`, "what: message". */
 void vmf_libvirt_set_error(GError **error, int code, const char *what);
+
+/* The job that runs now; FALSE when libvirt does not answer. No job is one that is not active. */
+gboolean vmf_job_read(virDomainPtr domain, VmfJob *job);
 
 /* Fills `job` from typed parameters of a job's statistics. */
 void vmf_job_parse(VmfJob *job, virTypedParameterPtr params, int n);

@@ -70,9 +70,11 @@ vmf_main(const VmfArguments *arguments)
     g_autofree char *directory = g_path_get_dirname(config);
     g_autofree char *peers = arguments->peers ? g_strdup(arguments->peers)
                                               : g_build_filename(directory, "peers.d", NULL);
+    g_autofree char *policies = g_build_filename(directory, "policies.d", NULL);
     const VmfDaemonOptions options = {
         .config_path = config,
         .peers_directory = peers,
+        .policies_directory = policies,
         .bus_type = arguments->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM,
     };
     g_autoptr(GError) error = NULL;

@@ -8,6 +8,7 @@
 #include "daemon/host-offer.h"
 #include "daemon/manager-check.h"
 #include "daemon/manager-inspect.h"
+#include "daemon/manager-policy.h"
 #include "daemon/manager-ways.h"
 #include "daemon/outgoing.h"
 #include "daemon/peer.h"
@@ -393,6 +394,7 @@ vmf_manager_new(VmfDaemon *daemon)
     vmf_manager_serve_check(daemon, skeleton);
     vmf_manager_serve_ways(daemon, skeleton);
     vmf_manager_serve_inspect(daemon, skeleton);
+    vmf_manager_serve_policy(daemon, skeleton);
     g_signal_connect_object(vmf_daemon_get_libvirt(daemon), "connected",
                             G_CALLBACK(vmf_manager_on_libvirt), skeleton, 0);
     return G_DBUS_INTERFACE_SKELETON(skeleton);

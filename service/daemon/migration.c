@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "policy/decision.h"
 #include "vmferry-bus.h"
 
 /* What is left for switchover and the answers: 1 is for "completed" alone. */
@@ -20,6 +21,8 @@ struct _VmfMigration {
     char *uuid;
     char *peer;
     gboolean postcopy;
+    gboolean native;   /* what goes over the wire is what libvirt counts */
+    gboolean foreseen; /* progress and end are the policy's word */
     VmfBusObjectSkeleton *object;
     VmfBusMigration *bus; /* its setters may be called from any thread */
     GMutex lock;          /* for the following */
@@ -231,25 +234,81 @@ vmf_job_expected_end(const VmfJob *job)
            (guint64)((double)job->data_remaining / rate * G_USEC_PER_SEC);
 }
 
-void
-vmf_migration_note_job(VmfMigration *self, const VmfJob *job)
+/* Never back. */
+static void
+vmf_migration_set_progress(VmfMigration *self, double progress)
 {
-    double progress;
-
-    if (job->downtime)
-        vmf_bus_migration_set_downtime(self->bus, job->downtime);
-    if (job->data_total == 0 || vmf_migration_is_finished(self))
-        return;
-    progress = 1 - (double)job->data_remaining / (double)MAX(job->data_total, job->data_remaining);
     g_mutex_lock(&self->lock);
-    self->progress = MAX(self->progress, progress * VMF_PROGRESS_BEFORE_END);
+    self->progress = MAX(self->progress, progress);
     progress = self->progress;
     g_mutex_unlock(&self->lock);
     vmf_bus_migration_set_progress(self->bus, progress);
+}
+
+static void
+vmf_migration_note_native(VmfMigration *self, const VmfJob *job)
+{
+    vmf_bus_migration_set_bytes_from_qemu(self->bus, job->data_processed);
+    vmf_bus_migration_set_bytes_on_wire(self->bus, job->data_processed);
+    vmf_bus_migration_set_link_rate(self->bus, job->bandwidth);
+}
+
+void
+vmf_migration_note_job(VmfMigration *self, const VmfJob *job)
+{
+    guint64 whole = MAX(job->data_total, job->data_remaining);
+
+    if (job->downtime)
+        vmf_bus_migration_set_downtime(self->bus, job->downtime);
+    if (self->native && job->data_processed)
+        vmf_migration_note_native(self, job);
+    if (job->data_total == 0 || vmf_migration_is_finished(self))
+        return;
     vmf_bus_migration_set_remaining(self->bus, job->data_remaining);
     vmf_bus_migration_set_dirty_rate(self->bus, job->dirty_rate);
-    vmf_bus_migration_set_expected_end(self->bus, vmf_job_expected_end(job));
     vmf_migration_note_iteration(self, (guint)job->iteration);
+    if (self->foreseen)
+        return;
+    vmf_migration_set_progress(self, (1 - (double)job->data_remaining / (double)whole) *
+                                         VMF_PROGRESS_BEFORE_END);
+    vmf_bus_migration_set_expected_end(self->bus, vmf_job_expected_end(job));
+}
+
+void
+vmf_migration_note_outlook(VmfMigration *self, double progress, double left)
+{
+    self->foreseen = TRUE;
+    if (vmf_migration_is_finished(self))
+        return;
+    vmf_migration_set_progress(self, progress);
+    vmf_bus_migration_set_expected_end(
+        self->bus, left < 0 ? 0 : (guint64)g_get_real_time() + (guint64)(left * G_USEC_PER_SEC));
+}
+
+void
+vmf_migration_note_cache(VmfMigration *self, guint64 size, guint64 limit, double misses)
+{
+    vmf_bus_migration_set_cache_size(self->bus, size);
+    if (limit)
+        vmf_bus_migration_set_cache_limit(self->bus, limit);
+    if (misses >= 0)
+        vmf_bus_migration_set_cache_miss_rate(self->bus, misses);
+}
+
+void
+vmf_migration_set_decisions(VmfMigration *self, GPtrArray *decisions)
+{
+    gint64 epoch = g_get_real_time() - g_get_monotonic_time();
+    GVariantBuilder list;
+
+    g_variant_builder_init(&list, G_VARIANT_TYPE("a(tsss)"));
+    for (guint i = 0; i < decisions->len; i++) {
+        const VmfDecision *decision = decisions->pdata[i];
+
+        g_variant_builder_add(&list, "(tsss)", (guint64)(epoch + decision->time), decision->rule,
+                              decision->what, decision->numbers);
+    }
+    vmf_bus_migration_set_decisions(self->bus, g_variant_builder_end(&list));
 }
 
 void
@@ -409,12 +468,14 @@ vmf_migration_new(const VmfMigrationInit *init)
     self->uuid = g_strdup(init->uuid);
     self->peer = g_strdup(init->peer);
     self->postcopy = init->postcopy;
+    self->native = g_strcmp0(init->engine, "native") == 0;
     g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
-                 init->peer, "direction", init->outgoing ? "out" : "in", "engine", "pump",
-                 "engine-reason", "", "origin", init->origin ? init->origin : "vmferry",
-                 "encrypted", init->encrypted, "bandwidth", init->bandwidth, "state",
-                 vmf_state_names[VMF_STATE_PREPARING], "started", (guint64)g_get_real_time(),
-                 "error", g_variant_new("(ss)", "", ""), "findings",
+                 init->peer, "direction", init->outgoing ? "out" : "in", "engine",
+                 init->engine ? init->engine : "pump", "engine-reason", "", "origin",
+                 init->origin ? init->origin : "vmferry", "encrypted", init->encrypted, "bandwidth",
+                 init->bandwidth, "state", vmf_state_names[VMF_STATE_PREPARING], "started",
+                 (guint64)g_get_real_time(), "error", g_variant_new("(ss)", "", ""), "decisions",
+                 g_variant_new("a(tsss)", NULL), "findings",
                  g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0), "pages",
                  g_variant_new("a{st}", NULL), "cpu-seconds", g_variant_new("a{sd}", NULL), NULL);
     vmf_bus_migration_set_downtime_allowed(self->bus, init->downtime);

@@ -35,6 +35,7 @@ typedef struct {
     const char *domain;
     const char *uuid;
     const char *peer;
+    const char *engine; /* NULL: "pump" */
     const char *origin; /* NULL: "vmferry" */
     gboolean outgoing;
     gboolean encrypted;
@@ -83,6 +84,17 @@ void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics
 /* What libvirt tells of the job. */
 void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);
 void vmf_migration_note_iteration(VmfMigration *migration, guint iteration);
+
+/*
+ * Cache of pages: bytes it has and may have (0: not known), and share of misses (< 0: as it was).
+ */
+void vmf_migration_note_cache(VmfMigration *migration, guint64 size, guint64 limit, double misses);
+
+/* The policy's own progress, and seconds left or a negative number; instead of libvirt's. */
+void vmf_migration_note_outlook(VmfMigration *migration, double progress, double left);
+
+/* An array of VmfDecision (policy/decision.h), whose times are monotonic. */
+void vmf_migration_set_decisions(VmfMigration *migration, GPtrArray *decisions);
 
 /*
  * Main loop only: emits "cancel". Errors: NO_SUCH_MIGRATION (it is over), NOT_SUPPORTED (post-copy:

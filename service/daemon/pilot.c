@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/pilot.h"
 
-#include "base/error.h"
 #include "base/log.h"
+#include "daemon/order.h"
 
 struct VmfPilot {
     VmfMigration *migration;
@@ -15,61 +15,10 @@ struct VmfPilot {
     gboolean switched; /* it was asked for */
 };
 
-/* What is asked of libvirt, by a thread that may outlive the pilot. */
-typedef struct {
-    VmfMigration *migration;
-    char *uri;
-    int (*call)(virDomainPtr domain);
-    const char *what;
-} VmfOrder;
-
-static int
-vmf_domain_start_postcopy(virDomainPtr domain)
-{
-    return virDomainMigrateStartPostCopy(domain, 0);
-}
-
 static void
-vmf_order_free(gpointer data)
+vmf_pilot_order(VmfPilot *self, VmfOrderFunc call, const char *what)
 {
-    VmfOrder *order = data;
-
-    g_object_unref(order->migration);
-    g_free(order->uri);
-    g_free(order);
-}
-
-static void
-vmf_order_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-    const VmfOrder *order = data;
-    const char *id = vmf_migration_get_id(order->migration);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(virConnect) connection = vmf_libvirt_open(order->uri, &error);
-    g_autoptr(virDomain) domain = NULL;
-
-    if (connection)
-        domain = virDomainLookupByUUIDString(connection, vmf_migration_get_uuid(order->migration));
-    if (connection && (!domain || order->call(domain) < 0))
-        vmf_libvirt_set_error(&error, VMF_ERROR_LIBVIRT_FAILED, order->what);
-    if (error && !vmf_migration_is_finished(order->migration))
-        vmf_warn(id, "%s", error->message);
-    g_task_return_boolean(task, error == NULL);
-}
-
-static void
-vmf_pilot_order(VmfPilot *self, int (*call)(virDomainPtr domain), const char *what)
-{
-    VmfOrder *order = g_new0(VmfOrder, 1);
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
-
-    order->migration = g_object_ref(self->migration);
-    order->uri = g_strdup(self->uri);
-    order->call = call;
-    order->what = what;
-    vmf_info(vmf_migration_get_id(self->migration), "%s", what);
-    g_task_set_task_data(task, order, vmf_order_free);
-    vmf_workers_run(vmf_libvirt_get_workers(self->libvirt), task, vmf_order_thread);
+    vmf_order_give(self->libvirt, self->uri, self->migration, call, 0, what);
 }
 
 static void
@@ -79,7 +28,7 @@ vmf_pilot_switch(VmfPilot *self)
     if (self->switched || !self->passes)
         return;
     self->switched = TRUE;
-    vmf_pilot_order(self, vmf_domain_start_postcopy, "switching to post-copy");
+    vmf_pilot_order(self, vmf_order_postcopy, "switching to post-copy");
 }
 
 static void
@@ -110,7 +59,7 @@ vmf_pilot_on_timeout(gpointer data)
     else if (self->options->on_timeout == VMF_ON_TIMEOUT_ABORT)
         (void)vmf_migration_request_cancel(self->migration, NULL);
     else
-        vmf_pilot_order(self, virDomainSuspend,
+        vmf_pilot_order(self, vmf_order_suspend,
                         "stopping the guest, so that the rest gets through");
     return G_SOURCE_REMOVE;
 }

@@ -257,7 +257,7 @@ test_wishes_narrow(void **state)
     assert_int_equal(chosen->policy.downtime_max, 500);
     assert_int_equal(chosen->policy.cache_memory, 64 << 20);
     assert_true(chosen->policy.cache_share == 0.2);
-    assert_int_equal(chosen->policy.engines, VMF_ENGINE_NATIVE);
+    assert_int_equal(chosen->policy.engines, VMF_ENGINES_NATIVE);
     assert_int_equal(chosen->policy.ways, 0);
 }
 
@@ -313,7 +313,7 @@ test_every_element_is_read(void **state)
     assert_true(policy->cache_share == 0.33);
     assert_true(policy->cpu_share == 0.44);
     assert_int_equal(policy->compression, VMF_COMPRESS_ON);
-    assert_int_equal(policy->engines, VMF_ENGINE_ONE_SIDED | VMF_ENGINE_PLAIN);
+    assert_int_equal(policy->engines, VMF_ENGINES_ONE_SIDED | VMF_ENGINES_PLAIN);
     assert_int_equal(policy->ways, VMF_WAY_SOCKET | VMF_WAY_CAPTURE);
     assert_true(policy->fail_closed);
     assert_true(policy->observe);

@@ -23,7 +23,7 @@ test_presets(void **state)
         assert_string_equal((*preset)->name, (*preset)->preset);
         assert_true((*preset)->downtime_max >= (*preset)->downtime);
         assert_true((*preset)->cache_share > 0 && (*preset)->cache_share <= 1);
-        assert_int_equal((*preset)->engines, VMF_ENGINE_ALL);
+        assert_int_equal((*preset)->engines, VMF_ENGINES_ALL);
     }
 }
 
@@ -33,14 +33,14 @@ test_narrowing_never_widens(void **state)
     VmfPolicy policy = *vmf_policy_preset("evacuate");
     VmfPolicy wish = *vmf_policy_preset("minimal-downtime");
 
-    policy.engines = VMF_ENGINE_PUMP | VMF_ENGINE_PLAIN;
+    policy.engines = VMF_ENGINES_PUMP | VMF_ENGINES_PLAIN;
     policy.bandwidth = 100;
-    wish.engines = VMF_ENGINE_NATIVE | VMF_ENGINE_PLAIN;
+    wish.engines = VMF_ENGINES_NATIVE | VMF_ENGINES_PLAIN;
     wish.bandwidth = 200;
     wish.compression = VMF_COMPRESS_ON;
     wish.fail_closed = TRUE;
     vmf_policy_narrow(&policy, &wish);
-    assert_int_equal(policy.engines, VMF_ENGINE_PLAIN);
+    assert_int_equal(policy.engines, VMF_ENGINES_PLAIN);
     assert_int_equal(policy.bandwidth, 100);
     assert_int_equal(policy.downtime, 50);
     assert_int_equal(policy.downtime_max, 200);
@@ -71,7 +71,7 @@ static void
 test_sets_in_words(void **state)
 {
     g_autofree char *two =
-        vmf_policy_format_set(VMF_ENGINE_PUMP | VMF_ENGINE_NATIVE, vmf_engine_words());
+        vmf_policy_format_set(VMF_ENGINES_PUMP | VMF_ENGINES_NATIVE, vmf_engine_words());
     g_autofree char *none = vmf_policy_format_set(0, vmf_way_words());
 
     assert_string_equal(two, "pump native");
@@ -157,7 +157,7 @@ static void
 test_prediction_has_the_cliff(void **state)
 {
     VmfFacts facts;
-    VmfSetting setting = {.engine = VMF_ENGINE_NATIVE, .delta = TRUE, .downtime = 0.3};
+    VmfSetting setting = {.engine = VMF_ENGINES_NATIVE, .delta = TRUE, .downtime = 0.3};
     VmfPrediction small;
     VmfPrediction large;
 
@@ -182,9 +182,9 @@ test_plan_takes_what_converges(void **state)
     const VmfDecision *decision;
 
     counter_facts(&facts);
-    policy.engines = VMF_ENGINE_NATIVE | VMF_ENGINE_PLAIN;
+    policy.engines = VMF_ENGINES_NATIVE | VMF_ENGINES_PLAIN;
     assert_true(vmf_plan_make(&facts, &policy, 42, decisions, plan));
-    assert_int_equal(plan->setting.engine, VMF_ENGINE_NATIVE);
+    assert_int_equal(plan->setting.engine, VMF_ENGINES_NATIVE);
     assert_true(plan->setting.delta);
     assert_int_equal(plan->setting.cache, 256 * MIBU);
     assert_true(plan->prediction.converges);
@@ -213,8 +213,8 @@ test_plan_keeps_to_its_limits(void **state)
         assert_true(plan->choices[i].setting.cache <= 100 * MIBU);
         assert_false(plan->choices[i].setting.compress);
     }
-    policy.engines = VMF_ENGINE_PUMP;
-    facts.engines = VMF_ENGINE_PLAIN;
+    policy.engines = VMF_ENGINES_PUMP;
+    facts.engines = VMF_ENGINES_PLAIN;
     assert_false(vmf_plan_make(&facts, &policy, 0, NULL, plan));
 }
 

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/steering.h"
+
+#include "base/log.h"
+#include "daemon/host-memory.h"
+#include "daemon/order.h"
+#include "policy/decision.h"
+
+#define VMF_QEMU_PAGE 4096 /* bytes, when libvirt does not say */
+
+struct VmfSteering {
+    VmfMigration *migration;
+    VmfLibvirt *libvirt;
+    char *uri;
+    VmfChosenPolicy *policy;
+    GPtrArray *decisions;
+    guint told; /* decisions that are on the bus */
+    VmfSteer *steer;
+};
+
+/* ---- what is done ---- */
+
+static int
+vmf_order_cache(virDomainPtr domain, guint64 size)
+{
+    return virDomainMigrateSetCompressionCache(domain, size, 0);
+}
+
+static int
+vmf_order_downtime(virDomainPtr domain, guint64 ms)
+{
+    return virDomainMigrateSetMaxDowntime(domain, ms, 0);
+}
+
+static void
+vmf_steering_act(VmfSteering *self, const VmfAction *action)
+{
+    static const struct {
+        VmfOrderFunc call;
+        const char *what;
+    } orders[] = {
+        [VMF_ACTION_CACHE] = {vmf_order_cache, "changing the size of QEMU's cache"},
+        [VMF_ACTION_DELTA] = {NULL, NULL}, /* QEMU's cannot be switched while it runs */
+        [VMF_ACTION_DOWNTIME] = {vmf_order_downtime, "changing the downtime allowed"},
+        [VMF_ACTION_SWITCHOVER] = {vmf_order_suspend,
+                                   "stopping the guest, so that the rest gets through"},
+        [VMF_ACTION_POSTCOPY] = {vmf_order_postcopy, "switching to post-copy"},
+        [VMF_ACTION_ABORT] = {vmf_order_abort, "aborting at the deadline"},
+    };
+
+    if (orders[action->kind].call)
+        vmf_order_give(self->libvirt, self->uri, self->migration, orders[action->kind].call,
+                       action->value, orders[action->kind].what);
+    if (action->kind == VMF_ACTION_CACHE)
+        vmf_migration_note_cache(self->migration, action->value, 0, -1);
+}
+
+/* Those that were added since. */
+static void
+vmf_steering_tell(VmfSteering *self)
+{
+    for (guint i = self->told; i < self->decisions->len; i++) {
+        const VmfDecision *decision = self->decisions->pdata[i];
+
+        vmf_info(vmf_migration_get_id(self->migration), "%s: %s (%s)", decision->rule,
+                 decision->what, decision->numbers);
+    }
+    if (self->told != self->decisions->len || self->told == VMF_DECISIONS_MAX)
+        vmf_migration_set_decisions(self->migration, self->decisions);
+    self->told = self->decisions->len;
+}
+
+/* ---- what is seen ---- */
+
+static void
+vmf_steering_see(const VmfJob *job, VmfObservation *seen)
+{
+    guint64 page = job->page_size ? job->page_size : VMF_QEMU_PAGE;
+    VmfHostMemory memory;
+
+    vmf_host_memory_read(&memory);
+    *seen = (VmfObservation){
+        .now = g_get_monotonic_time(),
+        .pass = (guint)job->iteration,
+        .remaining = job->memory_remaining,
+        .processed = (job->pages_zero + job->pages_whole + job->cache_pages) * page,
+        .wire = job->data_processed,
+        .link_rate = (double)job->bandwidth,
+        .cache_size = job->cache_size,
+        .again = job->cache_pages + job->cache_misses,
+        .misses = job->cache_misses,
+        .overflows = job->cache_overflows,
+        .source_free = memory.free,
+        .under_pressure = memory.pressure,
+    };
+}
+
+void
+vmf_steering_on_job(const VmfJob *job, gpointer data)
+{
+    VmfSteering *self = data;
+    VmfAction actions[VMF_ACTIONS_MAX];
+    VmfObservation seen;
+    guint n;
+
+    if (vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING || job->iteration == 0)
+        return;
+    vmf_steering_see(job, &seen);
+    n = vmf_steer_observe(self->steer, &seen, actions);
+    for (guint i = 0; i < n; i++)
+        vmf_steering_act(self, &actions[i]);
+    vmf_migration_note_cache(self->migration, vmf_steer_get_cache(self->steer), 0,
+                             seen.again ? (double)seen.misses / (double)seen.again : 0);
+    vmf_migration_note_outlook(self->migration, vmf_steer_get_progress(self->steer),
+                               vmf_steer_get_time_left(self->steer));
+    vmf_steering_tell(self);
+}
+
+/* ---- beginning and end ---- */
+
+static void
+vmf_steering_explain_policy(VmfSteering *self)
+{
+    const VmfChosenPolicy *policy = self->policy;
+
+    vmf_decisions_add(self->decisions, g_get_monotonic_time(), "policy", g_strdup(policy->name),
+                      g_strdup_printf("%s%s%s%s", policy->file ? policy->file : "built in",
+                                      policy->wishes ? ", narrowed by the guest's wishes" : "",
+                                      policy->problem ? "; not heeded: " : "",
+                                      policy->problem ? policy->problem : ""));
+}
+
+VmfSteering *
+vmf_steering_new(const VmfSteeringSetup *setup)
+{
+    VmfSteering *self = g_new0(VmfSteering, 1);
+    VmfSteerStart start = setup->start;
+    VmfHostMemory memory;
+
+    vmf_host_memory_read(&memory);
+    start.source_free = memory.free;
+    start.started = g_get_monotonic_time();
+    self->migration = g_object_ref(setup->migration);
+    self->libvirt = g_object_ref(setup->libvirt);
+    self->uri = g_strdup(setup->libvirt_uri);
+    self->policy = setup->policy;
+    self->decisions = vmf_decisions_new();
+    self->steer = vmf_steer_new(&self->policy->policy, &start, self->decisions);
+    vmf_migration_note_outlook(self->migration, 0, -1);
+    vmf_steering_explain_policy(self);
+    vmf_steering_tell(self);
+    return self;
+}
+
+void
+vmf_steering_free(VmfSteering *self)
+{
+    vmf_steer_free(self->steer);
+    g_ptr_array_unref(self->decisions);
+    vmf_chosen_policy_free(self->policy);
+    g_object_unref(self->migration);
+    g_object_unref(self->libvirt);
+    g_free(self->uri);
+    g_free(self);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The policy at work during a migration from this host: what libvirt tells of the job goes in, what
+ * policy/steer.h answers is done, and each decision is on the bus and in the log.
+ * Main loop; libvirt is called in threads.
+ */
+#pragma once
+
+#include "daemon/libvirt.h"
+#include "daemon/migration.h"
+#include "policy/steer.h"
+#include "xml/policy.h"
+
+typedef struct VmfSteering VmfSteering;
+
+typedef struct {
+    VmfMigration *migration;
+    VmfLibvirt *libvirt;
+    const char *libvirt_uri;
+    VmfChosenPolicy *policy; /* taken */
+    VmfSteerStart start;     /* `started`, `source_free` are filled in */
+} VmfSteeringSetup;
+
+VmfSteering *vmf_steering_new(const VmfSteeringSetup *setup);
+void vmf_steering_free(VmfSteering *steering);
+
+/* What libvirt says now; `data` is a VmfSteering: fits vmf_job_watch_set_listener(). */
+void vmf_steering_on_job(const VmfJob *job, gpointer data);
