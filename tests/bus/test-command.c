@@ -273,7 +273,7 @@ test_migrate_fails(void **state)
         run_json(host, "migrate --json --no-delta --cache 3k --zstd 7 --downtime 40 running away",
                  VMF_EXIT_FAILED);
     migration = json_node_get_object(node);
-    assert_int_equal(json_object_get_size(migration), 35);
+    assert_int_equal(json_object_get_size(migration), 37);
     assert_false(json_object_get_boolean_member(migration, "Delta"));
     assert_int_equal(json_object_get_int_member(migration, "CacheLimit"), 3072);
     assert_int_equal(json_object_get_int_member(migration, "Compression"), 7);
