@@ -252,9 +252,11 @@ vmf_peer_config_load(const char *path, GError **error)
         {"Peer", "MaySend", KEY_BOOL, &peer->may_send, 0, 0},
         {"Peer", "MayReceive", KEY_BOOL, &peer->may_receive, 0, 0},
         {"Peer", "MayUseLibvirt", KEY_BOOL, &peer->may_use_libvirt, 0, 0},
+        {"Peer", "Migrations", KEY_NUMBER, &peer->max_migrations, 1, 64},
     };
 
     peer->may_send = peer->may_receive = TRUE;
+    peer->max_migrations = 64;
     if (!vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error) ||
         !vmf_peer_config_check(peer, path, error))
         return NULL;

@@ -49,6 +49,7 @@ typedef struct {
     gboolean may_send;        /* may migrate guests to this host */
     gboolean may_receive;     /* guests may be migrated to it */
     gboolean may_use_libvirt; /* its libvirtd may reach this host's through the pump */
+    guint max_migrations;     /* from it, at once */
 } VmfPeerConfig;
 
 VmfConfig *vmf_config_load(const char *path, GError **error);

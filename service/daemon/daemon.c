@@ -187,6 +187,19 @@ vmf_daemon_add_incoming(VmfDaemon *self, const char *id, VmfIncoming *incoming)
     g_hash_table_insert(self->incoming, g_strdup(id), incoming);
 }
 
+guint
+vmf_daemon_count_incoming(VmfDaemon *self, VmfPeer *peer)
+{
+    GHashTableIter iter;
+    gpointer incoming;
+    guint count = 0;
+
+    g_hash_table_iter_init(&iter, self->incoming);
+    while (g_hash_table_iter_next(&iter, NULL, &incoming))
+        count += vmf_incoming_get_peer(incoming) == peer;
+    return count;
+}
+
 void
 vmf_daemon_remove_incoming(VmfDaemon *self, const char *id)
 {

@@ -94,4 +94,5 @@ gboolean vmf_daemon_add_migration(VmfDaemon *daemon, VmfMigration *migration, GE
 
 /* The daemon owns incoming migrations while they run. */
 void vmf_daemon_add_incoming(VmfDaemon *daemon, const char *id, VmfIncoming *incoming);
+guint vmf_daemon_count_incoming(VmfDaemon *daemon, VmfPeer *peer);
 void vmf_daemon_remove_incoming(VmfDaemon *daemon, const char *id);

@@ -205,6 +205,11 @@ vmf_link_on_prepare(VmfBusLink *skeleton, GDBusMethodInvocation *invocation, con
     if (vmf_daemon_get_maintenance(service->daemon) && !request.maintenance)
         return vmf_link_service_refuse(invocation, VMF_ERROR_PEER_REFUSED,
                                        "the destination is in maintenance and takes no guests");
+    if (vmf_daemon_count_incoming(service->daemon, service->peer) >=
+        vmf_peer_get_config(service->peer)->max_migrations)
+        return vmf_link_service_refuse(invocation, VMF_ERROR_LIMIT_REACHED,
+                                       "the destination takes no more guests from this host at "
+                                       "once (Migrations in its peers.d)");
     agreement = vmf_link_take_agreement(service, id, guest, &error);
     if (!agreement || !vmf_control_check_certificate(
                           service->link, vmf_peer_get_config(service->peer)->name, &error)) {

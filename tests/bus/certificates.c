@@ -60,6 +60,20 @@ vmf_ca_make(const char *directory)
     certtool(directory, arguments);
 }
 
+/* In certtool's words. */
+static char *
+make_validity(VmfCertificate kind)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autoptr(GDateTime) soon = g_date_time_add_seconds(now, VMF_BRIEF);
+
+    if (kind == VMF_CERTIFICATE_EXPIRED)
+        return g_strdup("activation_date = \"2020-01-01\"\nexpiration_date = \"2020-02-01\"\n");
+    if (kind == VMF_CERTIFICATE_BRIEF)
+        return g_date_time_format(soon, "expiration_date = \"%Y-%m-%d %H:%M:%S UTC\"\n");
+    return g_strdup("expiration_days = 2\n");
+}
+
 void
 vmf_certificate_make(const char *ca, const char *directory, const char *name, VmfCertificate kind)
 {
@@ -67,12 +81,10 @@ vmf_certificate_make(const char *ca, const char *directory, const char *name, Vm
     const char *signer = kind == VMF_CERTIFICATE_OTHER_CA ? other_ca : ca;
     g_autofree char *cert = g_build_filename(signer, "cacert.pem", NULL);
     g_autofree char *key = g_build_filename(signer, "cakey.pem", NULL);
+    g_autofree char *validity = make_validity(kind);
     g_autofree char *info = g_strdup_printf(
         "cn = \"%s\"\ndns_name = \"%s\"\ntls_www_server\ntls_www_client\nsigning_key\n%s", name,
-        kind == VMF_CERTIFICATE_OTHER_NAME ? "elsewhere" : name,
-        kind == VMF_CERTIFICATE_EXPIRED
-            ? "activation_date = \"2020-01-01\"\nexpiration_date = \"2020-02-01\"\n"
-            : "expiration_days = 2\n");
+        kind == VMF_CERTIFICATE_OTHER_NAME ? "elsewhere" : name, validity);
     const char *const arguments[] = {"--generate-certificate",
                                      "--load-privkey",
                                      "serverkey.pem",

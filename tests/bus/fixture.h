@@ -70,7 +70,10 @@ typedef enum {
     VMF_CERTIFICATE_OTHER_NAME, /* "elsewhere" */
     VMF_CERTIFICATE_OTHER_CA,   /* and trusts that one only */
     VMF_CERTIFICATE_EXPIRED,
+    VMF_CERTIFICATE_BRIEF, /* for VMF_BRIEF seconds from now */
 } VmfCertificate;
+
+#define VMF_BRIEF 10 /* s */
 
 /* Makes DIRECTORY/cacert.pem and cakey.pem. */
 void vmf_ca_make(const char *directory);
