@@ -5,18 +5,22 @@
  * --pairs FILE: real pages, before and after (tests/bench/record-pages). Each variant of the codec,
  * and the word-wise encoder and the decoder below, which are what one writes first, go over all
  * pages in turn; figures are medians of the rounds.
- * --table: made-up pages, by what changed and in which order they come; GB of pages a second.
- * --cache: pages that are all in a page cache of 256 MiB; ns a page for finding, encoding and
- * bringing the cache up to date.
+ * --table MIB: made-up pages, by what changed and in which order they come; GB of pages a second.
+ * --cache MIB: a page cache that holds all the pages that come; ns a page for finding, encoding
+ * and bringing the cache up to date.
  */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "delta/page-cache.h"
+#include "delta/xbzrle-private.h"
 #include "measure.h"
 
 #define PAGE 4096u
 #define ROUNDS 9u
+#define TABLE_ROUNDS 3u
+#define BATCH 64u
+#define CODECS_MAX 8u
 
 typedef struct {
     guint count;
@@ -167,22 +171,79 @@ free_pairs(Pairs *pairs)
     g_free(pairs->lengths);
 }
 
-/* One delta behind the other, as they go out. NULL: the straightforward encoder. ns a page. */
-static double
-time_encoding(Pairs *pairs, const VmfXbzrle *codec)
+/* Where the pages of a batch are when it begins. */
+typedef enum {
+    IN_CACHE,  /* the CPU's */
+    FETCHED,   /* the new ones there, as just received; the old ones in memory, and fetched ahead */
+    IN_MEMORY, /* all in memory, and fetched ahead */
+    PLACES
+} Place;
+
+static const char *const place_names[PLACES] = {"", ".fetched", ".memory"};
+
+static void
+touch(const uint8_t *pages, gsize size)
 {
-    double start = measure_seconds();
+    volatile uint8_t sum = 0;
+
+    for (gsize i = 0; i < size; i += 64)
+        sum = (uint8_t)(sum + pages[i]);
+}
+
+/* NULL: the straightforward encoder. Seconds. */
+static double
+time_batch(const Pairs *pairs, const VmfXbzrle *codec, guint first, Place place)
+{
+    static uint8_t out[(BATCH + 1) * PAGE];
+    const uint8_t *old = pairs->old + (gsize)first * PAGE,
+                  *page = pairs->page + (gsize)first * PAGE;
+    uint8_t *to = out;
+    double start;
+
+    if (place != IN_MEMORY)
+        touch(page, BATCH * PAGE);
+    if (place == IN_CACHE)
+        touch(old, BATCH * PAGE);
+    start = measure_seconds();
+    for (guint i = 0; i < BATCH; i++, old += PAGE, page += PAGE) {
+        VmfXbzrleAhead ahead = {old + PAGE, page + PAGE};
+        int length = codec ? codec->encode(old, page, PAGE, to, PAGE, NULL,
+                                           place == IN_CACHE ? NULL : &ahead)
+                           : encode_by_words(old, page, PAGE, to, PAGE);
+
+        to += MAX(length, 0);
+    }
+    return measure_seconds() - start;
+}
+
+/* ns a page. */
+static double
+time_encoding(const Pairs *pairs, const VmfXbzrle *codec, Place place)
+{
+    double seconds = 0;
+    guint first = 0;
+
+    for (; first + BATCH < pairs->count; first += BATCH)
+        seconds += time_batch(pairs, codec, first, place);
+    return seconds * 1e9 / first;
+}
+
+/* One delta behind the other, as they go out. */
+static double
+encode_all(Pairs *pairs)
+{
+    double bytes = 0;
     uint8_t *out = pairs->deltas;
 
     for (guint i = 0; i < pairs->count; i++) {
-        const uint8_t *old = pairs->old + (gsize)i * PAGE, *page = pairs->page + (gsize)i * PAGE;
-        int length = codec ? vmf_xbzrle_encode(codec, old, page, PAGE, out, PAGE)
-                           : encode_by_words(old, page, PAGE, out, PAGE);
+        int length = encode_by_words(pairs->old + (gsize)i * PAGE, pairs->page + (gsize)i * PAGE,
+                                     PAGE, out, PAGE);
 
         pairs->lengths[i] = length;
         out += MAX(length, 0);
+        bytes += length < 0 ? (int)PAGE : length;
     }
-    return (measure_seconds() - start) * 1e9 / pairs->count;
+    return bytes;
 }
 
 static double
@@ -227,65 +288,236 @@ bench_decoding(Pairs *pairs)
 }
 
 static void
-bench_encoding(Pairs *pairs)
+report_codec(const char *figure, const VmfXbzrle *codec, Place place, double *values,
+             const char *unit)
 {
-    const VmfXbzrle *codecs[8];
-    double plain[ROUNDS], ns[8][ROUNDS], speedup[8][ROUNDS];
-    guint variants = 0;
+    g_autofree char *name = g_strdup_printf(
+        "codec.%s.%s%s", figure, codec ? vmf_xbzrle_name(codec) : "plain", place_names[place]);
 
-    while ((codecs[variants] = vmf_xbzrle_usable(variants)))
-        variants++;
-    time_encoding(pairs, NULL);
+    measure_report(name, measure_median(values, ROUNDS), unit, ROUNDS);
+}
+
+static void
+bench_encoding(const Pairs *pairs, Place place)
+{
+    double plain[ROUNDS], ns[CODECS_MAX][ROUNDS], speedup[CODECS_MAX][ROUNDS];
+    const VmfXbzrle *codec;
+
     for (guint round = 0; round < ROUNDS; round++) {
-        plain[round] = time_encoding(pairs, NULL);
-        for (guint i = 0; i < variants; i++) {
-            ns[i][round] = time_encoding(pairs, codecs[i]);
+        plain[round] = time_encoding(pairs, NULL, place);
+        for (guint i = 0; (codec = vmf_xbzrle_usable(i)); i++) {
+            ns[i][round] = time_encoding(pairs, codec, place);
             speedup[i][round] = plain[round] / ns[i][round];
         }
     }
-    measure_report("codec.encode_ns.plain", measure_median(plain, ROUNDS), "ns/page", ROUNDS);
-    for (guint i = 0; i < variants; i++) {
-        const char *name = vmf_xbzrle_name(codecs[i]);
-        g_autofree char *time = g_strdup_printf("codec.encode_ns.%s", name);
-        g_autofree char *ratio = g_strdup_printf("codec.encode_speedup.%s", name);
-
-        measure_report(time, measure_median(ns[i], ROUNDS), "ns/page", ROUNDS);
-        measure_report(ratio, measure_median(speedup[i], ROUNDS), "ratio", ROUNDS);
+    report_codec("encode_ns", NULL, place, plain, "ns/page");
+    for (guint i = 0; (codec = vmf_xbzrle_usable(i)); i++) {
+        report_codec("encode_ns", codec, place, ns[i], "ns/page");
+        report_codec("encode_speedup", codec, place, speedup[i], "ratio");
     }
+}
+
+/* What the machine takes to read both pages of a pair. */
+static void
+bench_reading(const Pairs *pairs)
+{
+    double ns[ROUNDS];
+
+    for (guint round = 0; round < ROUNDS; round++) {
+        double start = measure_seconds();
+
+        touch(pairs->old, pairs->size);
+        touch(pairs->page, pairs->size);
+        ns[round] = (measure_seconds() - start) * 1e9 / pairs->count;
+    }
+    measure_report("codec.read_ns.memory", measure_median(ns, ROUNDS), "ns/page", ROUNDS);
 }
 
 static void
 bench_pairs(const char *path)
 {
-    double bytes = 0;
     Pairs pairs;
 
     load_pairs(&pairs, path);
-    bench_encoding(&pairs);
-    bench_decoding(&pairs);
-    for (guint i = 0; i < pairs.count; i++)
-        bytes += pairs.lengths[i] > 0 ? pairs.lengths[i] : (int)PAGE;
+    if (pairs.count <= BATCH)
+        g_error("%s has too few pages", path);
     measure_report("codec.pages", pairs.count, "pages", 1);
-    measure_report("codec.delta_bytes", bytes / pairs.count, "bytes", 1);
+    measure_report("codec.delta_bytes", encode_all(&pairs) / pairs.count, "bytes", 1);
+    for (Place place = IN_CACHE; place < PLACES; place++)
+        bench_encoding(&pairs, place);
+    bench_reading(&pairs);
+    bench_decoding(&pairs);
     free_pairs(&pairs);
+}
+
+typedef enum { SEQUENTIAL, GAPS, RANDOM, ORDERS } Order;
+
+static const char *const order_names[ORDERS] = {"sequential", "gaps", "random"};
+
+/* Indices below `count`: all, about every third in turn, or all in disorder. */
+static guint
+make_order(Order order, guint count, guint *ret_indices)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    guint n = 0;
+
+    for (guint i = 0; i < count; i += order == GAPS ? (guint)g_rand_int_range(rand, 1, 6) : 1)
+        ret_indices[n++] = i;
+    for (guint i = n - 1; order == RANDOM && i > 0; i--) {
+        guint other = (guint)g_rand_int_range(rand, 0, (gint)i), kept = ret_indices[i];
+
+        ret_indices[i] = ret_indices[other];
+        ret_indices[other] = kept;
+    }
+    return n;
+}
+
+/* What changed in the pages of the table: so many pieces of so many bytes, at random places. */
+static const struct {
+    const char *name;
+    guint pieces, bytes;
+} changes[] = {
+    {"nothing", 0, 0},     {"counter", 1, 4},  {"16_words", 16, 8},
+    {"256_bytes", 256, 1}, {"1_KiB", 1, 1024}, {"everything", 1, PAGE},
+};
+
+static void
+make_changes(const Pairs *pairs, guint change)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(2);
+
+    memcpy(pairs->page, pairs->old, pairs->size);
+    for (guint i = 0; i < pairs->count; i++) {
+        for (guint piece = 0; piece < changes[change].pieces; piece++) {
+            guint at = g_rand_int(rand) % (PAGE / changes[change].bytes) * changes[change].bytes;
+            uint8_t *bytes = pairs->page + (gsize)i * PAGE + at;
+
+            for (guint j = 0; j < changes[change].bytes; j++)
+                bytes[j] = (uint8_t)~bytes[j];
+        }
+    }
+}
+
+/* GB of pages a second; every page is fetched ahead. */
+static double
+rate_of(const Pairs *pairs, const VmfXbzrle *codec, const guint *order, guint count)
+{
+    static uint8_t out[2 * PAGE];
+    double start = measure_seconds();
+
+    for (guint i = 0; i < count; i++) {
+        gsize at = (gsize)order[i] * PAGE, next = (gsize)order[MIN(i + 1, count - 1)] * PAGE;
+        VmfXbzrleAhead ahead = {pairs->old + next, pairs->page + next};
+
+        codec->encode(pairs->old + at, pairs->page + at, PAGE, out, PAGE, NULL, &ahead);
+    }
+    return count * (double)PAGE / 1e9 / (measure_seconds() - start);
+}
+
+static void
+bench_table(guint mib)
+{
+    Pairs pairs = {.count = mib << 8, .size = (gsize)mib << 20};
+    g_autofree guint *order = g_new(guint, pairs.count);
+    const VmfXbzrle *codec;
+
+    pairs.old = allocate(pairs.size);
+    pairs.page = allocate(pairs.size);
+    for (gsize i = 0; i < pairs.size; i++)
+        pairs.old[i] = (uint8_t)(i * i >> 5);
+    for (guint change = 0; change < G_N_ELEMENTS(changes); change++) {
+        make_changes(&pairs, change);
+        for (Order o = SEQUENTIAL; o < ORDERS; o++) {
+            guint count = make_order(o, pairs.count, order);
+
+            for (guint i = 0; (codec = vmf_xbzrle_usable(i)); i++) {
+                g_autofree char *name =
+                    g_strdup_printf("codec.gb_per_s.%s.%s.%s", vmf_xbzrle_name(codec),
+                                    changes[change].name, order_names[o]);
+                double rates[TABLE_ROUNDS];
+
+                for (guint round = 0; round < TABLE_ROUNDS; round++)
+                    rates[round] = rate_of(&pairs, codec, order, count);
+                measure_report(name, measure_median(rates, TABLE_ROUNDS), "GB/s", TABLE_ROUNDS);
+            }
+        }
+    }
+    munmap(pairs.old, pairs.size);
+    munmap(pairs.page, pairs.size);
+}
+
+/* ns a page; a counter has changed in each. */
+static double
+time_cache(VmfPageCache *cache, const uint8_t *pages, const guint *order, guint count)
+{
+    static uint8_t out[2 * PAGE];
+    double start = measure_seconds();
+    size_t length;
+
+    for (guint i = 0; i < count; i++) {
+        guint next = order[MIN(i + 1, count - 1)];
+
+        vmf_page_cache_expect(cache, next, pages + (gsize)next * PAGE);
+        vmf_page_cache_encode(cache, order[i], pages + (gsize)order[i] * PAGE, out, PAGE, &length);
+    }
+    return (measure_seconds() - start) * 1e9 / count;
+}
+
+static void
+bench_cache(guint mib)
+{
+    const guint count = mib << 8;
+    const gsize size = (gsize)mib << 20;
+    g_autoptr(VmfPageCache) cache = vmf_page_cache_new(PAGE, size);
+    uint8_t *pages = allocate(size);
+    g_autofree guint *order = g_new(guint, count);
+    VmfPageCacheFigures figures;
+
+    for (gsize i = 0; i < size; i++)
+        pages[i] = (uint8_t)(i * i >> 5);
+    time_cache(cache, pages, order, make_order(SEQUENTIAL, count, order));
+    for (Order o = SEQUENTIAL; o < ORDERS; o++) {
+        g_autofree char *name = g_strdup_printf("cache.ns_per_page.%s", order_names[o]);
+        guint n = make_order(o, count, order);
+        double ns[TABLE_ROUNDS];
+
+        for (guint round = 0; round < TABLE_ROUNDS; round++) {
+            for (gsize at = 1024; at < size; at += PAGE)
+                pages[at]++;
+            ns[round] = time_cache(cache, pages, order, n);
+        }
+        measure_report(name, measure_median(ns, TABLE_ROUNDS), "ns/page", TABLE_ROUNDS);
+    }
+    vmf_page_cache_figures(cache, &figures);
+    if (figures.misses != count)
+        g_error("not all pages were found");
+    munmap(pages, size);
 }
 
 int
 main(int argc, char **argv)
 {
     g_autofree char *pairs = NULL;
+    int table = 0, cache = 0;
     const GOptionEntry entries[] = {
         {"pairs", 0, 0, G_OPTION_ARG_FILENAME, &pairs, "Recorded pages", "FILE"},
+        {"table", 0, 0, G_OPTION_ARG_INT, &table, "Pages of the table", "MIB"},
+        {"cache", 0, 0, G_OPTION_ARG_INT, &cache, "Size of the page cache", "MIB"},
         G_OPTION_ENTRY_NULL};
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
 
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "%s\n", error->message);
+    if (!g_option_context_parse(context, &argc, &argv, &error) || table < 0 || table > 2048 ||
+        cache < 0 || cache > 2048) {
+        fprintf(stderr, "%s\n", error ? error->message : "--table and --cache take up to 2048");
         return 2;
     }
     if (pairs)
         bench_pairs(pairs);
+    if (table > 0)
+        bench_table((guint)table);
+    if (cache > 0)
+        bench_cache((guint)cache);
     return EXIT_SUCCESS;
 }
