@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "delta/arena.h"
 
+#include <string.h>
 #include <sys/mman.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 static void
 unmap_chunk(gpointer chunk)
@@ -39,6 +43,20 @@ map_chunk(void)
     munmap(start + before + VMF_ARENA_CHUNK, VMF_ARENA_CHUNK - before);
     madvise(start + before, VMF_ARENA_CHUNK, MADV_HUGEPAGE);
     return start + before;
+}
+
+void
+vmf_arena_store(VmfArena *arena, guint slot, const uint8_t *content)
+{
+    uint8_t *to = vmf_arena_slot(arena, slot);
+
+#if defined(__SSE2__)
+    for (size_t at = 0; at < arena->slot_size; at += sizeof(__m128i))
+        _mm_stream_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(content + at)));
+    _mm_sfence();
+#else
+    memcpy(to, content, arena->slot_size);
+#endif
 }
 
 gboolean

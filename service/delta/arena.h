@@ -13,7 +13,7 @@
 #define VMF_ARENA_CHUNK (2u << 20)
 
 typedef struct {
-    size_t slot_size; /* at most VMF_ARENA_CHUNK */
+    size_t slot_size; /* a multiple of 64, at most VMF_ARENA_CHUNK */
     guint per_chunk;
     GPtrArray *chunks;
 } VmfArena;
@@ -28,6 +28,9 @@ vmf_arena_slot(const VmfArena *arena, guint slot)
 
     return chunk + slot % arena->per_chunk * arena->slot_size;
 }
+
+/* Fills a slot, past the CPU's caches where it can: what is stored is not needed soon. */
+void vmf_arena_store(VmfArena *arena, guint slot, const uint8_t *content);
 
 /* There are at least `slots` of them. FALSE: the kernel has no memory. */
 gboolean vmf_arena_reach(VmfArena *arena, guint slots);

@@ -162,7 +162,7 @@ store(VmfPageCache *cache, uint64_t key, Page *page, const uint8_t *content)
     g_array_set_size(cache->free, cache->free->len - 1);
     *slot_at(cache, slot) = (Slot){.key = key, .page = page, .round = cache->scan.round};
     page->slot = slot + 1;
-    memcpy(vmf_arena_slot(&cache->arena, slot), content, cache->page_size);
+    vmf_arena_store(&cache->arena, slot, content);
 }
 
 /* A cached page was sent. */
@@ -252,7 +252,7 @@ vmf_page_cache_clear(VmfPageCache *cache)
     vmf_arena_cut(&cache->arena, 0);
     cache->ahead = (VmfXbzrleAhead){0};
     vmf_scan_init(&cache->scan);
-    cache->scan.sends_min = cache->slots_max / 4;
+    cache->scan.sends_min = cache->slots_max / 8;
 }
 
 /* Waits in classes, so that what is worth least is found without sorting. */
@@ -321,7 +321,7 @@ vmf_page_cache_set_limit(VmfPageCache *cache, uint64_t limit)
 {
     cache->figures.limit = limit;
     cache->slots_max = (guint)MIN(limit / cache->page_size, SLOTS_MAX);
-    cache->scan.sends_min = cache->slots_max / 4;
+    cache->scan.sends_min = cache->slots_max / 8;
     cache->ahead = (VmfXbzrleAhead){0};
     if (cache->slots->len <= cache->slots_max)
         return;

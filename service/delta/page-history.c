@@ -2,7 +2,7 @@
 #include "delta/page-history.h"
 
 #define ONE 32.0f                /* `sent` and `chances` are in these parts */
-#define FORGET 0.75f             /* what a pass weighs, of the next one */
+#define FORGET 0.3f              /* what a pass weighs, of the next one */
 #define ALL (ONE / (1 - FORGET)) /* what `chances` tends to */
 #define GAIN_MAX 15u
 #define GAIN_FIRST 12u

@@ -5,8 +5,8 @@
  * QEMU sends pages in passes over the guest's memory, in the order of their keys; in each pass a
  * page is either sent or left out. So a page can come again when the scan reaches it, and not
  * before: its wait is the way until there, and a whole pass for each time that it is likely left
- * out then. How likely, tell its last passes, of which each counts 3/4 of the next; for a page of
- * which little is known, how often others came that were cached.
+ * out then. How likely, tell its last passes, of which each counts a third of the next; for a page
+ * of which little is known, how often others came that were cached.
  *
  * Units: passes. Pure; the caller's threads.
  */
