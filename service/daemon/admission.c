@@ -54,6 +54,11 @@ vmf_admission_check(const char *name, const char *xml, const VmfAdmissionFacts *
                     "vmferry: the XML is of guest '%s', not of '%s'", guest->name, name);
         return FALSE;
     }
+    if (facts->maintenance && !facts->expected) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_REFUSED,
+                    "vmferry: the destination is in maintenance and takes no guests");
+        return FALSE;
+    }
     if (facts->require_us && !facts->expected) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_REFUSED,
                     "vmferry: the destination takes guests by 'vmferry migrate' only "

@@ -14,7 +14,8 @@ typedef struct {
     guint64 memory_available; /* bytes, the kernel's estimate; 0: not known */
     guint64 memory_reserve;   /* bytes that are not for guests that arrive */
     guint migrations, migrations_max;
-    gboolean expected;   /* the guest's vmferryd has announced it */
+    gboolean expected; /* the guest's vmferryd has announced it */
+    gboolean maintenance;
     gboolean require_us; /* guests may only come by vmferry migrate */
 } VmfAdmissionFacts;
 

@@ -48,6 +48,7 @@ struct VmfDaemon {
     VmfPolicies *policies;
     VmfExternal *external;
     VmfObserver *observer;
+    VmfRewrite *rewrite; /* NULL: nothing is changed */
 
     GDBusConnection *bus;
     GDBusObjectManagerServer *objects;
@@ -116,6 +117,12 @@ VmfProber *
 vmf_daemon_get_prober(VmfDaemon *self)
 {
     return self->prober;
+}
+
+const VmfRewrite *
+vmf_daemon_get_rewrite(VmfDaemon *self)
+{
+    return self->rewrite;
 }
 
 VmfCapturer *
@@ -423,6 +430,20 @@ vmf_daemon_load_peers(VmfDaemon *self, const char *directory, GError **error)
     return TRUE;
 }
 
+/* Beside vmferryd.conf; it may be missing. */
+static gboolean
+vmf_daemon_load_rewrite(VmfDaemon *self, const char *config_path, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(config_path);
+    g_autofree char *path = g_build_filename(folder, "rewrite.conf", NULL);
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return TRUE;
+    self->rewrite = vmf_rewrite_parse(text, path, error);
+    return self->rewrite != NULL;
+}
+
 static gboolean
 vmf_daemon_connect_bus(VmfDaemon *self, GBusType type, GError **error)
 {
@@ -473,6 +494,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
+        !vmf_daemon_load_rewrite(self, options->config_path, error) ||
         !vmf_daemon_connect_bus(self, options->bus_type, error))
         return NULL;
     self->port = vmf_port_new(self, error);
@@ -516,6 +538,7 @@ vmf_daemon_free(VmfDaemon *self)
     vmf_agreement_book_free(self->agreements);
     vmf_workers_unref(self->workers);
     g_main_loop_unref(self->loop);
+    g_clear_pointer(&self->rewrite, vmf_rewrite_free);
     g_clear_pointer(&self->config, vmf_config_free);
     g_free(self);
 }

@@ -17,6 +17,7 @@
 #include "daemon/refusals.h"
 #include "link/agreement-book.h"
 #include "link/ticket.h"
+#include "xml/rewrite.h"
 #include "probe/prober.h"
 
 typedef struct VmfDaemon VmfDaemon;
@@ -68,6 +69,9 @@ VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
 VmfCapturer *vmf_daemon_get_capturer(VmfDaemon *daemon);
 VmfPolicies *vmf_daemon_get_policies(VmfDaemon *daemon);
 VmfObserver *vmf_daemon_get_observer(VmfDaemon *daemon);
+
+/* What changes in the XML of guests that arrive; NULL: nothing. */
+const VmfRewrite *vmf_daemon_get_rewrite(VmfDaemon *daemon);
 
 /* NULL when there is none; borrowed. */
 VmfPeer *vmf_daemon_find_peer(VmfDaemon *daemon, const char *name);

@@ -86,6 +86,7 @@ vmf_hook_admits(VmfDaemon *daemon, const char *guest, const char *xml, GError **
         .migrations = vmf_daemon_count_running(daemon),
         .migrations_max = config->max_migrations,
         .expected = vmf_daemon_expects_guest(daemon, guest),
+        .maintenance = vmf_daemon_get_maintenance(daemon),
         .require_us = config->require_vmferry,
     };
 
@@ -93,19 +94,37 @@ vmf_hook_admits(VmfDaemon *daemon, const char *guest, const char *xml, GError **
     return vmf_admission_check(guest, xml, &facts, error);
 }
 
+/* The XML that libvirt is to use instead, or NULL; the caller's. */
+static char *
+vmf_hook_rewrite(VmfDaemon *daemon, const char *guest, const char *xml)
+{
+    const VmfRewrite *rewrite = vmf_daemon_get_rewrite(daemon);
+    g_auto(GStrv) changes = NULL;
+    char *changed = rewrite ? vmf_rewrite_apply(rewrite, xml, &changes, NULL) : NULL;
+
+    for (char **change = changes; change && *change; change++)
+        vmf_info(NULL, "guest '%s' arrives with another %s", guest, *change);
+    return changed;
+}
+
 static void
 vmf_hook_authorized(GDBusMethodInvocation *invocation, gpointer daemon)
 {
     const char *guest, *operation, *suboperation, *extra, *xml;
     g_autoptr(GError) error = NULL;
+    g_autofree char *changed = NULL;
 
     g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(&s&s&s&s&s)", &guest,
                   &operation, &suboperation, &extra, &xml);
-    if (g_str_equal(operation, "migrate") && g_str_equal(suboperation, "begin") &&
-        !vmf_hook_admits(daemon, guest, xml, &error))
-        vmf_warn(NULL, "refused guest '%s': %s", guest, error->message);
+    if (g_str_equal(operation, "migrate") && g_str_equal(suboperation, "begin")) {
+        if (vmf_hook_admits(daemon, guest, xml, &error))
+            changed = vmf_hook_rewrite(daemon, guest, xml);
+        else
+            vmf_warn(NULL, "refused guest '%s': %s", guest, error->message);
+    }
     g_dbus_method_invocation_return_value(
-        invocation, g_variant_new("(bss)", error == NULL, error ? error->message : "", ""));
+        invocation,
+        g_variant_new("(bss)", error == NULL, error ? error->message : "", changed ? changed : ""));
 }
 
 static gboolean
