@@ -48,15 +48,28 @@ install_packages() {
 
 # attend COMMAND...: runs it in a process group of its own, which ends with this script. Bash would
 # let a signal wait until COMMAND is over.
-attended=''
 attend() {
-    local status=0
+    attend_begin "$@"
+    attend_any "$begun"
+}
+
+# attend_begin COMMAND...: likewise, in the background; its pid in $begun
+declare -A attended=()
+attend_begin() {
     set -m
     "$@" </dev/null &
     set +m
-    attended=$!
-    wait "$attended" || status=$?
-    attended=
+    begun=$!
+    attended[$begun]=1
+}
+
+# attend_any [PID...]: waits for the end of one of these, or of whatever was begun; which one it was
+# in $over, and its exit status
+attend_any() {
+    local status=0
+    [ $# -gt 0 ] || set -- "${!attended[@]}"
+    wait -n -p over "$@" || status=$?
+    unset "attended[$over]"
     return "$status"
 }
 
@@ -82,9 +95,11 @@ clean_exit() {
 }
 
 end_attended() {
-    [ -n "$attended" ] || return 0
-    kill -TERM -- "-$attended" 2>/dev/null || true
-    wait "$attended" || true
+    local pid
+    for pid in "${!attended[@]}"; do
+        kill -TERM -- "-$pid" 2>/dev/null || true
+    done
+    [ ${#attended[@]} = 0 ] || wait "${!attended[@]}" || true
 }
 
 # build DIR [MESON-OPTION...]: configures DIR the first time, then builds; quiet unless it fails.
