@@ -38,7 +38,15 @@ struct _VmfMigration {
 
 G_DEFINE_FINAL_TYPE(VmfMigration, vmf_migration, G_TYPE_OBJECT)
 
-enum { SIGNAL_CANCEL, SIGNAL_POSTCOPY, SIGNAL_BANDWIDTH, SIGNAL_DELTA, SIGNAL_FINISHED, SIGNALS };
+enum {
+    SIGNAL_CANCEL,
+    SIGNAL_POSTCOPY,
+    SIGNAL_BANDWIDTH,
+    SIGNAL_DELTA,
+    SIGNAL_JOB,
+    SIGNAL_FINISHED,
+    SIGNALS
+};
 
 static guint vmf_migration_signals[SIGNALS];
 
@@ -264,6 +272,7 @@ vmf_migration_note_job(VmfMigration *self, const VmfJob *job)
         vmf_migration_note_native(self, job);
     if (job->data_total == 0 || vmf_migration_is_finished(self))
         return;
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_JOB], 0, job);
     vmf_bus_migration_set_remaining(self->bus, job->data_remaining);
     vmf_bus_migration_set_dirty_rate(self->bus, job->dirty_rate);
     vmf_migration_note_iteration(self, (guint)job->iteration);
@@ -445,6 +454,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
         g_signal_new("bandwidth", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_DELTA] =
         g_signal_new("delta", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_JOB] = g_signal_new("job", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                                     NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }

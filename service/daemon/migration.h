@@ -4,9 +4,10 @@
  *
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
- * (somebody asked for it), "bandwidth" and "delta" (they are others) and "finished" (a final state,
- * once). State goes preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled,
- * never back; what comes after a final state is ignored.
+ * (somebody asked for it), "bandwidth" and "delta" (they are others), "job" (const VmfJob *:
+ * libvirt told of it) and "finished" (a final state, once). State goes preparing -> running ->
+ * switching -> [postcopy] -> completed|failed|cancelled, never back; what comes after a final state
+ * is ignored.
  */
 #pragma once
 

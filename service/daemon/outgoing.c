@@ -18,6 +18,7 @@
 #include "daemon/preempt.h"
 #include "daemon/pump-process.h"
 #include "daemon/socket-path.h"
+#include "daemon/switchover.h"
 #include "link/control.h"
 #include "probe/concern.h"
 
@@ -34,6 +35,7 @@ typedef struct {
     GCancellable *cancellable; /* for every step but libvirt's */
     VmfJobWatch *watch;
     VmfPilot *pilot;
+    VmfSwitchover *switchover;
 
     /* the worker's, set once and in order */
     GDBusConnection *link;
@@ -174,6 +176,7 @@ static void
 vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *self)
 {
     vmf_migration_note_statistics(self->migration, statistics, g_get_monotonic_time());
+    vmf_switchover_note_statistics(self->switchover, statistics);
 }
 
 static void
@@ -656,6 +659,7 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
     g_signal_handlers_disconnect_by_data(self->migration, self);
     vmf_job_watch_stop(self->watch);
     vmf_pilot_stop(self->pilot);
+    vmf_switchover_stop(self->switchover);
     g_task_propagate_boolean(G_TASK(result), &error);
     vmf_migration_finish(self->migration, error);
     vmf_outgoing_free(self);
@@ -692,6 +696,9 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
                                       vmf_daemon_get_config(daemon)->libvirt_uri);
     self->pilot = vmf_pilot_start(migration, vmf_daemon_get_libvirt(daemon),
                                   vmf_daemon_get_config(daemon)->libvirt_uri, options);
+    self->switchover = vmf_switchover_start(
+        migration, vmf_daemon_get_libvirt(daemon), vmf_daemon_get_config(daemon)->libvirt_uri,
+        options->downtime ? options->downtime : VMF_DOWNTIME_DEFAULT);
     g_task_set_task_data(task, self, NULL);
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
     vmf_workers_add(vmf_daemon_get_workers(daemon), task);
