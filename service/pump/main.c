@@ -12,17 +12,6 @@
 #include "pump/bus.h"
 #include "vmferry-config.h"
 
-#ifdef __SANITIZE_ADDRESS__
-/* It looks for leaks by /proc, which a confined pump has not got. The tests of the library do. */
-int __lsan_is_turned_off(void);
-
-int
-__lsan_is_turned_off(void)
-{
-    return 1;
-}
-#endif
-
 /* Enough for VMF_CHANNELS_OPEN channels, the link, and some daemons. */
 #define VMF_PUMP_FILES 256
 
