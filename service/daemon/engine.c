@@ -38,6 +38,8 @@ static const char *
 vmf_engine_find_obstacle(VmfEngine engine, const VmfConfig *config, const VmfPeerConfig *peer,
                          const VmfOptions *options)
 {
+    if (options->postcopy_resume)
+        return "what broke was carried by pumps at both hosts";
     if (!config->allow_unencrypted)
         return "it carries the guest's memory in the clear, which this host does not allow "
                "(AllowUnencrypted in vmferryd.conf)";

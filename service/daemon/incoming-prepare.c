@@ -95,6 +95,11 @@ vmf_incoming_add_link(VmfIncoming *self, guint number, GError **error)
                     "data link %u; further ones are 1 to %d", number, VMF_INCOMING_LINKS - 1);
         return NULL;
     }
+    if (!vmf_agreement_has(self->agreement, VMF_FEATURE_PREEMPT)) {
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_AGREEMENT_REFUSED,
+                            "further data links were not agreed on (feature preempt)");
+        return NULL;
+    }
     if (!self->pump || self->decided) {
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
                             "the migration is not under way");

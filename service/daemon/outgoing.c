@@ -561,6 +561,7 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
     };
     g_autoptr(GPtrArray) concerns = NULL;
     const VmfConcern *block;
+    gint64 begin = g_get_monotonic_time();
 
     if (self->follow || self->options->postcopy_resume)
         return TRUE;
@@ -568,6 +569,8 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
                                 error);
     if (!concerns)
         return FALSE;
+    vmf_info(vmf_outgoing_id(self), "checked the guest within %.1f ms",
+             (double)(g_get_monotonic_time() - begin) / 1000);
     vmf_migration_set_findings(self->migration, vmf_concerns_to_variant(concerns));
     block = vmf_concerns_find_block(concerns);
     if (!block)

@@ -151,6 +151,15 @@ test_reconnect_after_a_restart(void **state)
     vmf_wait_until(is_not_connected, b_at_a, "the end of the link");
 }
 
+static void
+assert_migration_fails(VmfHost *host, const char *name, const char *words)
+{
+    g_autoptr(VmfBusMigration) migration = vmf_host_migrate(host, "running", "hostb");
+
+    vmf_wait_property(migration, "state", "failed");
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
+}
+
 /* Nobody asks for it: each side dials again when it lost the other, or hears from it. */
 static void
 test_links_come_back_by_themselves(void **state)
@@ -171,6 +180,8 @@ test_links_come_back_by_themselves(void **state)
         a_at_b = vmf_host_get_peer(fixture->b, "hosta");
         vmf_wait_until(is_connected, a_at_b, "hosta connected again");
     }
+    /* a migration works at once: its talk is over, and hostb has a guest of that name */
+    assert_migration_fails(fixture->a, "DomainExists", NULL);
     /* and the other way round, as hostb has dialled back */
     connect_to(fixture->b, "hosta");
     vmf_host_stop(fixture->a);
@@ -333,15 +344,6 @@ test_answers_to_the_preface(void **state)
     }
     assert_answer_means(*state, "SSH-2.0-OpenSSH_9.2\r\n", 21, "Protocol", "address and port");
     assert_answer_means(*state, "vmferry\n", 8, "PeerUnreachable", "hung up");
-}
-
-static void
-assert_migration_fails(VmfHost *host, const char *name, const char *words)
-{
-    g_autoptr(VmfBusMigration) migration = vmf_host_migrate(host, "running", "hostb");
-
-    vmf_wait_property(migration, "state", "failed");
-    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
 }
 
 static void
