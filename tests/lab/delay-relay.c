@@ -8,7 +8,8 @@
  *
  * Memory is bounded: a direction holds at most --buffer, then it reads no more. What the way can
  * carry at a time is that per delay; how fast it is, the interface behind it says. The kernel's own
- * buffers are kept small, so that what waits, waits here, in order of age. Ends on SIGTERM.
+ * buffers are kept small, so that what waits, waits here, in order of age. Ends on SIGTERM, and
+ * then prints how many bytes a direction held at most.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -62,6 +63,7 @@ typedef struct {
     struct sockaddr_in listen, to;
     int poll, listener;
     Link *links;
+    size_t most; /* bytes that a direction has held */
 } Relay;
 
 static volatile sig_atomic_t ended;
@@ -164,6 +166,8 @@ way_read(Relay *relay, Way *way, int fd, int64_t time)
         return 1;
     }
     way->read += (size_t)n;
+    if (way->read - way->written > relay->most)
+        relay->most = way->read - way->written;
     way->marks[(way->first + way->count++) % MARKS] = (Mark){way->read, time + relay->delay};
     return 1;
 }
@@ -354,5 +358,6 @@ main(int argc, char **argv)
         link_free(relay.links);
     close(relay.listener);
     close(relay.poll);
+    printf("%zu\n", relay.most);
     return 0;
 }

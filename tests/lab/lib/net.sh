@@ -66,7 +66,7 @@ peer_ip() {
 relay_start() {
     # shellcheck disable=SC2016 # that shell fills it in
     on_host "$1" sh -c '/run/lab/dir/tools/delay-relay --delay "$1" 127.0.0.1 "$2" "$3" 16530 \
-        </dev/null >/dev/null 2>&1 & echo $!' sh "$2" "$relay_port" "$3"
+        </dev/null >"$4" 2>&1 & echo $!' sh "$2" "$relay_port" "$3" "/run/lab/dir/relay.$1.log"
 }
 
 # peer_address HOST PEER ADDRESS: where HOST finds PEER
