@@ -62,6 +62,57 @@ vmf_domain_xml_parse(const char *xml, GError **error)
     return g_steal_pointer(&domain);
 }
 
+/* An attribute of a node, or of its first child of a name; "" if there is none. */
+static char *
+vmf_xml_attribute(const xmlNode *node, const char *child, const char *name)
+{
+    xmlChar *value;
+    char *copy;
+
+    for (const xmlNode *at = node->children; child && at; at = at->next)
+        if (at->type == XML_ELEMENT_NODE && g_str_equal((const char *)at->name, child))
+            return vmf_xml_attribute(at, NULL, name);
+    value = child ? NULL : xmlGetProp(node, (const xmlChar *)name);
+    copy = g_strdup(value ? (const char *)value : "");
+    xmlFree(value);
+    return copy;
+}
+
+char *
+vmf_domain_xml_strip_interfaces(const char *xml, char ***ret_models, guint *ret_users,
+                                GError **error)
+{
+    g_autoptr(xmlDoc) doc = vmf_xml_parse(xml, "domain XML", error);
+    g_autoptr(xmlXPathContext) context = doc ? xmlXPathNewContext(doc) : NULL;
+    g_autoptr(xmlXPathObject) object = NULL;
+    g_autoptr(GStrvBuilder) models = g_strv_builder_new();
+    xmlChar *text = NULL;
+    char *copy;
+    int size = 0;
+
+    if (!doc)
+        return NULL;
+    *ret_users = 0;
+    object =
+        xmlXPathEval((const xmlChar *)"/domain/devices/interface[@type != 'hostdev']", context);
+    for (int i = 0; object && object->nodesetval && i < object->nodesetval->nodeNr; i++) {
+        xmlNode *node = object->nodesetval->nodeTab[i];
+        g_autofree char *model = vmf_xml_attribute(node, "model", "type");
+        g_autofree char *type = vmf_xml_attribute(node, NULL, "type");
+
+        g_strv_builder_add(models, model);
+        *ret_users += g_str_equal(type, "user");
+        xmlUnlinkNode(node);
+        xmlFreeNode(node);
+        object->nodesetval->nodeTab[i] = NULL; /* libxml2 would look at it */
+    }
+    xmlDocDumpMemory(doc, &text, &size);
+    copy = g_strdup((const char *)text);
+    xmlFree(text);
+    *ret_models = g_strv_builder_end(models);
+    return copy;
+}
+
 void
 vmf_domain_xml_free(VmfDomainXml *domain)
 {

@@ -30,6 +30,13 @@ VmfDomainXml *vmf_domain_xml_parse(const char *xml, GError **error);
 void vmf_domain_xml_free(VmfDomainXml *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDomainXml, vmf_domain_xml_free)
 
+/*
+ * The same domain without its network interfaces; in `ret_models` their models, in `ret_users` how
+ * many of them are user networks. Fails as vmf_domain_xml_parse().
+ */
+char *vmf_domain_xml_strip_interfaces(const char *xml, char ***ret_models, guint *ret_users,
+                                      GError **error);
+
 /* Whether the capabilities name this path as an emulator that libvirt would run. */
 gboolean vmf_capabilities_xml_has_emulator(const char *xml, const char *path);
 

@@ -34,6 +34,51 @@ test_a_domain(void **state)
 }
 
 static void
+test_what_another_host_needs(void **state)
+{
+    static const char xml[] =
+        HEAD "<os><type arch='x86_64' machine='q35'>hvm</type><loader>/fw.fd</loader></os>"
+             "<cpu mode='custom' check='full'><model>qemu64</model></cpu><devices>"
+             "<emulator>/usr/bin/q</emulator><interface type='user'><mac address='1'/>"
+             "<model type='virtio'/></interface><interface type='network'/>"
+             "<interface type='hostdev'><model type='x'/></interface></devices></domain>";
+    g_autoptr(VmfDomainXml) domain = vmf_domain_xml_parse(xml, NULL);
+    g_auto(GStrv) models = NULL;
+    guint users = 0;
+    g_autofree char *stripped = vmf_domain_xml_strip_interfaces(xml, &models, &users, NULL);
+
+    assert_string_equal(domain->type, "kvm");
+    assert_string_equal(domain->arch, "x86_64");
+    assert_string_equal(domain->emulator, "/usr/bin/q");
+    assert_string_equal(domain->loader, "/fw.fd");
+    assert_string_equal(domain->cpu_mode, "custom");
+    assert_string_equal(domain->cpu_check, "full");
+    assert_string_equal(domain->cpu,
+                        "<cpu mode=\"custom\" check=\"full\"><model>qemu64</model></cpu>");
+    assert_int_equal(g_strv_length(models), 2);
+    assert_string_equal(models[0], "virtio");
+    assert_string_equal(models[1], "");
+    assert_int_equal(users, 1);
+    assert_null(strstr(stripped, "'virtio'"));
+    assert_null(strstr(stripped, "\"virtio\""));
+    assert_non_null(strstr(stripped, "hostdev"));
+    assert_non_null(strstr(stripped, "/fw.fd"));
+}
+
+static void
+test_emulators_of_capabilities(void **state)
+{
+    static const char xml[] =
+        "<capabilities><guest><arch name='x86_64'><emulator>/usr/bin/a</emulator>"
+        "<domain type='kvm'><emulator>/usr/bin/b</emulator></domain></arch></guest></capabilities>";
+
+    assert_true(vmf_capabilities_xml_has_emulator(xml, "/usr/bin/a"));
+    assert_true(vmf_capabilities_xml_has_emulator(xml, "/usr/bin/b"));
+    assert_false(vmf_capabilities_xml_has_emulator(xml, "/usr/bin/c"));
+    assert_false(vmf_capabilities_xml_has_emulator("<broken", "/usr/bin/a"));
+}
+
+static void
 test_what_may_be_missing(void **state)
 {
     g_autoptr(VmfDomainXml) domain = vmf_domain_xml_parse(HEAD "</domain>", NULL);
@@ -221,6 +266,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_domain),
+        cmocka_unit_test(test_what_another_host_needs),
+        cmocka_unit_test(test_emulators_of_capabilities),
         cmocka_unit_test(test_what_may_be_missing),
         cmocka_unit_test(test_writable_disks),
         cmocka_unit_test(test_elements_of_other_namespaces_are_not_ours),
