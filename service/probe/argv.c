@@ -183,6 +183,35 @@ vmf_argv_parse(const char *command, GError **error)
     return NULL;
 }
 
+void
+vmf_argv_add_interfaces(VmfArgv *self, const char *const *models, guint users)
+{
+    static const struct {
+        const char *model, *type;
+    } others[] = {
+        {"virtio", "virtio-net-pci"},
+        {"virtio-transitional", "virtio-net-pci-transitional"},
+        {"virtio-non-transitional", "virtio-net-pci-non-transitional"},
+    };
+
+    self->user_networks = users;
+    for (; *models; models++) {
+        VmfArgvDevice *device;
+        const char *type = *models;
+
+        if (!*type || self->devices->len >= VMF_ARGV_DEVICES)
+            continue;
+        for (guint i = 0; i < G_N_ELEMENTS(others); i++)
+            if (g_str_equal(type, others[i].model))
+                type = others[i].type;
+        device = g_new0(VmfArgvDevice, 1);
+        device->type = g_strdup(type);
+        device->id = g_strdup("interface");
+        device->properties = g_new0(char *, 1);
+        g_ptr_array_add(self->devices, device);
+    }
+}
+
 /*
  * The device inside a transport that QEMU makes by itself: virtio-net-device in virtio-net-pci. It
  * is the inner one that has the state.

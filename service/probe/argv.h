@@ -20,9 +20,16 @@ typedef struct {
 } VmfArgvDevice;
 
 typedef struct {
-    char *machine;      /* its type, with the properties that decide which devices it has */
-    GPtrArray *devices; /* VmfArgvDevice, in order */
+    char *machine;       /* its type, with the properties that decide which devices it has */
+    GPtrArray *devices;  /* VmfArgvDevice, in order */
+    guint user_networks; /* back ends that have state of their own */
 } VmfArgv;
+
+/*
+ * Network interfaces do not come that way: libvirt would make devices on the host for them. Adds
+ * them by libvirt's names of their models; `users` are user networks.
+ */
+void vmf_argv_add_interfaces(VmfArgv *argv, const char *const *models, guint users);
 
 VmfArgv *vmf_argv_parse(const char *command, GError **error);
 void vmf_argv_free(VmfArgv *argv);

@@ -36,8 +36,51 @@ name_of(const VmfFinding *finding)
     return g_strdup_printf("field:%s.%s", finding->device, finding->field ? finding->field : "");
 }
 
+/* The state of that name in a device, or inside one of its fields. */
+static const VmfVmstate *
+find_state(const VmfVmstate *state, const char *name)
+{
+    const VmfVmstate *found = strcmp(state->name, name) == 0 ? state : NULL;
+
+    for (guint i = 0; !found && i < state->fields->len; i++) {
+        const VmfVmstateField *field = state->fields->pdata[i];
+
+        if (field->inner)
+            found = find_state(field->inner, name);
+    }
+    for (guint i = 0; !found && i < state->subsections->len; i++)
+        found = find_state(state->subsections->pdata[i], name);
+    return found;
+}
+
+static gboolean
+has_optional_fields(const VmfVmstateSet *set, const VmfFinding *finding)
+{
+    const VmfVmstateDevice *device = g_hash_table_lookup(set->by_name, finding->device);
+    const VmfVmstate *state =
+        device && device->state ? find_state(device->state, finding->state) : NULL;
+
+    for (guint i = 0; state && i < state->fields->len; i++)
+        if (((const VmfVmstateField *)state->fields->pdata[i])->optional)
+            return TRUE;
+    return !state; /* under another name: not known */
+}
+
+/*
+ * A field that one side lacks shifts what comes behind it, unless an optional field beside it makes
+ * up for that; QEMU has such pairs. A version that is refused is refused.
+ */
+static gboolean
+is_certain(const VmfFinding *finding, const VmfVmstateSet *source, const VmfVmstateSet *destination)
+{
+    if (finding->if_sent)
+        return FALSE;
+    return !finding->field ||
+           (!has_optional_fields(source, finding) && !has_optional_fields(destination, finding));
+}
+
 static void
-judge_finding(GPtrArray *concerns, const VmfFinding *finding)
+judge_finding(GPtrArray *concerns, const VmfFinding *finding, gboolean certain)
 {
     g_autofree char *place = place_of(finding);
     g_autofree char *name = name_of(finding);
@@ -48,6 +91,10 @@ judge_finding(GPtrArray *concerns, const VmfFinding *finding)
     else if (finding->if_sent)
         vmf_concerns_add(concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE, name,
                          "if QEMU sends it, the move fails: %s: %s", place, finding->what);
+    else if (!certain)
+        vmf_concerns_add(concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE, name,
+                         "unless optional fields make up for it, the move fails: %s: %s", place,
+                         finding->what);
     else
         vmf_concerns_add(concerns, VMF_SEVERITY_BLOCK, VMF_ERROR_INCOMPATIBLE, name,
                          "the destination cannot load the guest's state: %s: %s", place,
@@ -79,7 +126,7 @@ vmf_judge_state(GPtrArray *concerns, const VmfVmstateSet *source, const VmfVmsta
         if (finding->compat < VMF_COMPAT_LOSES || !g_hash_table_contains(types, finding->device))
             continue;
         if (finding->state)
-            judge_finding(concerns, finding);
+            judge_finding(concerns, finding, is_certain(finding, source, destination));
         else
             judge_unknown(concerns, finding->device, missing);
     }
@@ -125,6 +172,16 @@ vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64
                      " MiB; the destination has %" G_GUINT64_FORMAT
                      " MiB free, and %" G_GUINT64_FORMAT " MiB of swap",
                      wanted / MIB, available / MIB, swap / MIB);
+}
+
+void
+vmf_judge_backends(GPtrArray *concerns, const VmfArgv *argv)
+{
+    if (argv->user_networks > 1)
+        vmf_concerns_add(concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE, "section:slirp",
+                         "the guest has %u user networks, and QEMU has not always numbered their "
+                         "state as it does now: the destination's may refuse it",
+                         argv->user_networks);
 }
 
 void

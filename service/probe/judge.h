@@ -16,8 +16,8 @@
 /*
  * `types`: of the devices that the guest has; others do not count. `missing`: those that the
  * destination's QEMU cannot make.
- * Names: "state:TYPE" (certain), "subsection:NAME" and "field:TYPE.FIELD" (if it is sent),
- * "loses:TYPE.FIELD", "device:TYPE".
+ * Names: "state:TYPE" (certain, unless optional fields beside it may make up for it),
+ * "subsection:NAME" and "field:TYPE.FIELD" (if it is sent), "loses:TYPE.FIELD", "device:TYPE".
  */
 void vmf_judge_state(GPtrArray *concerns, const VmfVmstateSet *source,
                      const VmfVmstateSet *destination, GHashTable *types,
@@ -29,6 +29,12 @@ void vmf_judge_emulator(GPtrArray *concerns, const VmfEmulator *destination, con
 
 /* "memory": what the guest may use against what is free. */
 void vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap);
+
+/*
+ * For two QEMUs that are not alike. "section:slirp": what no dump describes, and is known to differ
+ * between releases: QEMU numbered the state of several user networks otherwise before.
+ */
+void vmf_judge_backends(GPtrArray *concerns, const VmfArgv *argv);
 
 /* "device:TYPE", for what was asked of QEMU and it does not have. */
 void vmf_judge_devices(GPtrArray *concerns, const VmfArgv *argv, const VmfEmulator *destination);

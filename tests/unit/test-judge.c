@@ -165,6 +165,9 @@ test_state(void **state)
          VMF_SEVERITY_BLOCK},
         {DUMP(DEVICE("dev", "s", A "," OPTIONAL, "")), DUMP(DEVICE("dev", "s", A, "")), NULL,
          "field:dev.o", VMF_SEVERITY_WARN},
+        /* The optional one may be what the other side lacks. */
+        {DUMP(DEVICE("dev", "s", A "," B, "")), DUMP(DEVICE("dev", "s", OPTIONAL "," A, "")), NULL,
+         "state:dev", VMF_SEVERITY_WARN},
         {DUMP(DEVICE("dev", "s", A, SUB("s/x"))), DUMP(DEVICE("dev", "s", A, "")), NULL,
          "subsection:s/x", VMF_SEVERITY_WARN},
         /* The guest has no such device. */
@@ -268,10 +271,32 @@ test_devices(void **state)
     vmf_judge_devices(concerns, argv, there);
     assert_int_equal(concerns->len, 1);
     assert_concern(concerns, 0, "device:igb", VMF_SEVERITY_BLOCK);
+    vmf_judge_backends(concerns, argv);
+    assert_int_equal(concerns->len, 1);
     g_hash_table_insert(known, (gpointer) "e1000", properties);
     vmf_judge_properties(concerns, argv, known);
     assert_int_equal(concerns->len, 2);
     assert_concern(concerns, 1, "property:e1000.x-new", VMF_SEVERITY_BLOCK);
+}
+
+static void
+test_backends(void **state)
+{
+    static const char *const models[] = {"virtio", "", "igb", "virtio-transitional", NULL};
+    g_autoptr(VmfArgv) argv = parse("q -machine pc");
+    g_autoptr(GPtrArray) concerns = vmf_concerns_new();
+    g_autoptr(GHashTable) types = NULL;
+
+    vmf_argv_add_interfaces(argv, models, 1);
+    vmf_judge_backends(concerns, argv);
+    assert_int_equal(concerns->len, 0);
+    argv->user_networks = 2;
+    vmf_judge_backends(concerns, argv);
+    assert_concern(concerns, 0, "section:slirp", VMF_SEVERITY_WARN);
+    types = vmf_argv_get_types(argv);
+    assert_int_equal(g_hash_table_size(types), 4);
+    assert_true(g_hash_table_contains(types, "virtio-net-device"));
+    assert_true(g_hash_table_contains(types, "igb"));
 }
 
 /* ---- packing ---- */
@@ -304,7 +329,8 @@ main(void)
         cmocka_unit_test(test_argv_broken), cmocka_unit_test(test_types),
         cmocka_unit_test(test_concerns),    cmocka_unit_test(test_state),
         cmocka_unit_test(test_emulator),    cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_devices),     cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_backends),    cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_pack),
     };
 
     return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
