@@ -211,21 +211,17 @@ vmf_reply_judge_properties(VmfReply *self, const VmfArgv *argv)
 static void
 vmf_reply_judge_devices(VmfReply *self, virConnectPtr connection, const VmfEmulator *emulator)
 {
-    char *text = virConnectDomainXMLToNative(connection, "qemu-argv", self->xml, 0);
-    g_autoptr(VmfArgv) argv = NULL;
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(VmfArgv) argv = vmf_precheck_get_argv(connection, self->xml, &problem);
 
-    if (!text) {
-        gboolean certain = virGetLastErrorCode() == VIR_ERR_CONFIG_UNSUPPORTED;
+    if (!argv) {
+        gboolean certain = g_error_matches(problem, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED);
 
         vmf_concerns_add(self->concerns, certain ? VMF_SEVERITY_BLOCK : VMF_SEVERITY_WARN,
-                         VMF_ERROR_INCOMPATIBLE, "libvirt", "the destination's libvirt says: %s",
-                         virGetLastErrorMessage());
+                         VMF_ERROR_INCOMPATIBLE, "libvirt", "the destination's %s",
+                         problem->message);
         return;
     }
-    argv = vmf_argv_parse(text, NULL);
-    free(text); /* libvirt's own allocation */
-    if (!argv)
-        return;
     vmf_judge_devices(self->concerns, argv, emulator);
     vmf_reply_judge_properties(self, argv);
 }

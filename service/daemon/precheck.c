@@ -2,6 +2,8 @@
 /* The source's side, which leads. The destination's is precheck-answer.c. */
 #include "daemon/precheck.h"
 
+#include <libvirt/virterror.h>
+
 #include "base/error.h"
 #include "base/pack.h"
 #include "daemon/guest.h"
@@ -27,6 +29,7 @@ typedef struct {
 
     /* what this host's QEMU would save; NULL: not known */
     guint32 version;
+    VmfArgv *argv;
     GHashTable *types; /* of the guest's devices */
     GBytes *dump;
     char *identity;
@@ -41,6 +44,7 @@ vmf_precheck_clear(VmfPrecheck *self)
 {
     g_clear_pointer(&self->guest, vmf_guest_free);
     g_clear_pointer(&self->domain, vmf_domain_xml_free);
+    g_clear_pointer(&self->argv, vmf_argv_free);
     g_clear_pointer(&self->types, g_hash_table_unref);
     g_clear_pointer(&self->dump, g_bytes_unref);
     g_clear_pointer(&self->latest, g_bytes_unref);
@@ -81,18 +85,29 @@ vmf_precheck_describe(VmfPrecheck *self, virConnectPtr connection, GError **erro
     return self->domain != NULL;
 }
 
-static VmfArgv *
-vmf_precheck_get_argv(VmfPrecheck *self, virConnectPtr connection, GError **error)
+VmfArgv *
+vmf_precheck_get_argv(virConnectPtr connection, const char *xml, GError **error)
 {
-    char *text = virConnectDomainXMLToNative(connection, "qemu-argv", self->xml, 0);
+    g_auto(GStrv) models = NULL;
+    guint users = 0;
+    g_autofree char *stripped = vmf_domain_xml_strip_interfaces(xml, &models, &users, error);
+    char *text;
     VmfArgv *argv;
 
+    if (!stripped)
+        return NULL;
+    text = virConnectDomainXMLToNative(connection, "qemu-argv", stripped, 0);
     if (!text) {
-        vmf_libvirt_set_error(error, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
+        gboolean unsupported = virGetLastErrorCode() == VIR_ERR_CONFIG_UNSUPPORTED;
+
+        vmf_libvirt_set_error(
+            error, unsupported ? VMF_ERROR_NOT_SUPPORTED : VMF_ERROR_LIBVIRT_FAILED, "libvirt");
         return NULL;
     }
     argv = vmf_argv_parse(text, error);
     free(text); /* libvirt's own allocation */
+    if (argv)
+        vmf_argv_add_interfaces(argv, (const char *const *)models, users);
     return argv;
 }
 
@@ -149,9 +164,9 @@ static void
 vmf_precheck_look_here(VmfPrecheck *self, virConnectPtr connection)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(VmfArgv) argv = vmf_precheck_get_argv(self, connection, &problem);
 
-    if (!argv || !vmf_precheck_ask_emulator(self, argv, &problem))
+    self->argv = vmf_precheck_get_argv(connection, self->xml, &problem);
+    if (!self->argv || !vmf_precheck_ask_emulator(self, self->argv, &problem))
         vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE,
                          "source-unknown",
                          "what this host's QEMU will save is not known, and so not compared: %s",
@@ -264,33 +279,38 @@ vmf_precheck_loadable(VmfPrecheck *self, const VmfVmstateSet *destination)
     return g_variant_ref_sink(vmf_loadable_to_variant(loadable));
 }
 
+/* Of two QEMUs that are not alike. */
+static void
+vmf_precheck_compare_dumps(VmfPrecheck *self, GBytes *dump, const char *const *missing)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(VmfVmstateSet) here = vmf_precheck_parse(self->dump, &problem);
+    g_autoptr(VmfVmstateSet) there = here ? vmf_precheck_parse(dump, &problem) : NULL;
+
+    if (there) {
+        self->loadable = vmf_precheck_loadable(self, there);
+        vmf_judge_backends(self->concerns, self->argv);
+        vmf_judge_state(self->concerns, here, there, self->types, missing);
+        return;
+    }
+    vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_BAD_STREAM,
+                     here ? "destination-unknown" : "source-unknown",
+                     "the state of devices was not compared: %s", problem->message);
+}
+
 static void
 vmf_precheck_compare(VmfPrecheck *self, GVariant *answer)
 {
     g_autoptr(GError) problem = NULL;
     g_autoptr(GBytes) dump = vmf_precheck_get_dump(self, answer, &problem);
-    g_autoptr(VmfVmstateSet) here = NULL;
-    g_autoptr(VmfVmstateSet) there = NULL;
     g_auto(GStrv) missing = NULL;
 
-    if (!dump) {
-        if (problem)
-            vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_PROTOCOL,
-                             "destination-unknown", "the destination's answer: %s",
-                             problem->message);
-        return;
-    }
-    here = vmf_precheck_parse(self->dump, &problem);
-    there = here ? vmf_precheck_parse(dump, &problem) : NULL;
     g_variant_lookup(answer, "missing", "^as", &missing);
-    if (there && !g_bytes_equal(dump, self->dump))
-        self->loadable = vmf_precheck_loadable(self, there);
-    if (there)
-        vmf_judge_state(self->concerns, here, there, self->types, (const char *const *)missing);
-    else
-        vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_BAD_STREAM,
-                         here ? "destination-unknown" : "source-unknown",
-                         "the state of devices was not compared: %s", problem->message);
+    if (dump && !g_bytes_equal(dump, self->dump))
+        vmf_precheck_compare_dumps(self, dump, (const char *const *)missing);
+    else if (problem)
+        vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_PROTOCOL,
+                         "destination-unknown", "the destination's answer: %s", problem->message);
 }
 
 static gboolean

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "daemon/daemon.h"
+#include "probe/argv.h"
 
 typedef struct {
     const char *domain;       /* name or UUID */
@@ -27,6 +28,12 @@ typedef struct {
  */
 GPtrArray *vmf_precheck_run(VmfDaemon *daemon, VmfPeer *peer, const VmfPrecheckInit *init,
                             GCancellable *cancellable, GVariant **ret_loadable, GError **error);
+
+/*
+ * What libvirt here would start for this domain. Errors: NOT_SUPPORTED (libvirt refuses it),
+ * LIBVIRT_FAILED, INVALID_ARGUMENT.
+ */
+VmfArgv *vmf_precheck_get_argv(virConnectPtr connection, const char *xml, GError **error);
 
 /* What Link.Check answers; floating. Errors: INVALID_ARGUMENT, LIBVIRT_UNAVAILABLE. */
 GVariant *vmf_precheck_answer(VmfDaemon *daemon, GVariant *request, GError **error);
