@@ -14,7 +14,7 @@
 #define VMF_LINK_PATIENCE 60    /* s: from Prepare to a data link */
 #define VMF_VERDICT_PATIENCE 30 /* s: from the pump's end to the source's word */
 #define VMF_PUMP_PATIENCE 5     /* s: from the source's word to the pump's end */
-#define VMF_CANCEL_TIMEOUT 5000 /* ms: for the source to say that it heard */
+#define VMF_CANCEL_TIMEOUT 1000 /* ms: for the source to say that it heard */
 
 static void vmf_incoming_end(VmfIncoming *self);
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/abort.h"
 #include "daemon/doorway.h"
 #include "daemon/engine.h"
 #include "daemon/host-offer.h"
@@ -24,6 +25,7 @@
 
 #define VMF_PREPARE_TIMEOUT 30000 /* ms */
 #define VMF_FINISH_TIMEOUT 15000  /* ms */
+#define VMF_FAILED_TIMEOUT 1000   /* ms: likewise, when all is over anyhow */
 #define VMF_PUMP_PATIENCE 5000    /* ms: from libvirt's word to the pump's end */
 
 typedef struct {
@@ -92,57 +94,22 @@ vmf_outgoing_free(gpointer data)
 /* ---- cancelling (main loop) ---- */
 
 static void
-vmf_domain_unref(gpointer data)
-{
-    virDomainFree(data);
-}
-
-static void
-vmf_outgoing_abort_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-    virDomainPtr domain = data;
-    GError *error = NULL;
-
-    if (virDomainAbortJob(domain) == 0) {
-        g_task_return_boolean(task, TRUE);
-        return;
-    }
-    vmf_libvirt_set_error(&error, VMF_ERROR_LIBVIRT_FAILED, "aborting the job");
-    g_task_return_error(task, error);
-}
-
-static void
-vmf_outgoing_aborted(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(VmfPump) pump = data;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GError) why = NULL;
-
-    if (g_task_propagate_boolean(G_TASK(result), &error) || !pump)
-        return;
-    /* libvirt has no job to abort yet, or not any more: then without a stream there will be none.
-     */
-    why = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
-    vmf_pump_stop(pump, why);
-}
-
-static void
 vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
 {
-    g_autoptr(GTask) task = NULL;
+    VmfAbortSetup setup = {
+        .migration = migration,
+        .workers = vmf_daemon_get_workers(self->daemon),
+        .libvirt_uri = vmf_daemon_get_config(self->daemon)->libvirt_uri,
+    };
+    g_autoptr(GMutexLocker) locker = NULL;
 
     vmf_info(vmf_outgoing_id(self), "asked to cancel");
     g_cancellable_cancel(self->cancellable);
-    g_mutex_lock(&self->lock);
-    if (self->domain) {
-        virDomainRef(self->domain);
-        task = g_task_new(NULL, NULL, vmf_outgoing_aborted,
-                          self->pump ? g_object_ref(self->pump) : NULL);
-        g_task_set_task_data(task, self->domain, vmf_domain_unref);
-    }
-    g_mutex_unlock(&self->lock);
-    if (task)
-        vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_outgoing_abort_thread);
+    locker = g_mutex_locker_new(&self->lock);
+    setup.domain = self->domain;
+    setup.pump = self->pump;
+    if (setup.domain)
+        vmf_abort_start(&setup);
 }
 
 static void
@@ -529,7 +496,8 @@ vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
         self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
         g_variant_new("(sss)", vmf_outgoing_id(self), error ? vmf_error_name(code) : "",
                       error ? error->message : ""),
-        NULL, G_DBUS_CALL_FLAGS_NONE, VMF_FINISH_TIMEOUT, NULL, &problem);
+        NULL, G_DBUS_CALL_FLAGS_NONE, error ? VMF_FAILED_TIMEOUT : VMF_FINISH_TIMEOUT, NULL,
+        &problem);
     if (!answer)
         vmf_debug(vmf_outgoing_id(self), "telling the peer: %s", problem->message);
 }
