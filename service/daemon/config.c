@@ -257,8 +257,12 @@ vmf_peer_config_load(const char *path, GError **error)
 
     peer->may_send = peer->may_receive = TRUE;
     peer->max_migrations = 64;
-    if (!vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error) ||
-        !vmf_peer_config_check(peer, path, error))
+    if (!vmf_key_file_load(path, keys, G_N_ELEMENTS(keys), error))
+        return NULL;
+    if (peer->name) /* DNS does not care, and who compares need not */
+        for (char *c = peer->name; *c; c++)
+            *c = g_ascii_tolower(*c);
+    if (!vmf_peer_config_check(peer, path, error))
         return NULL;
     return g_steal_pointer(&peer);
 }

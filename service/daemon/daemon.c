@@ -152,7 +152,9 @@ vmf_daemon_is_busy(VmfDaemon *self)
 VmfPeer *
 vmf_daemon_find_peer(VmfDaemon *self, const char *name)
 {
-    return g_hash_table_lookup(self->peers, name);
+    g_autofree char *lower = g_ascii_strdown(name, -1); /* as they are read */
+
+    return g_hash_table_lookup(self->peers, lower);
 }
 
 VmfPeer *

@@ -50,6 +50,10 @@ vmf_job_watch_ask_thread(GTask *task, gpointer source, gpointer data, GCancellab
     g_autoptr(virDomain) domain = NULL;
     VmfJob *job = g_new0(VmfJob, 1);
 
+    if (self->connection && virConnectIsAlive(self->connection) != 1) { /* libvirtd was restarted */
+        virConnectClose(self->connection);
+        self->connection = NULL;
+    }
     if (!self->connection)
         self->connection = vmf_libvirt_open(self->uri, NULL);
     if (self->connection)
@@ -75,6 +79,7 @@ vmf_job_watch_asked(GObject *source, GAsyncResult *result, gpointer data)
 {
     VmfJobWatch *self = data;
     g_autofree VmfJob *job = g_task_propagate_pointer(G_TASK(result), NULL);
+    VmfJob seen;
 
     self->asking = FALSE;
     if (self->stopped) {
@@ -83,7 +88,9 @@ vmf_job_watch_asked(GObject *source, GAsyncResult *result, gpointer data)
     }
     if (!job)
         return;
-    vmf_migration_note_job(self->migration, job);
+    seen = *job;
+    seen.downtime = 0; /* while it runs that is what QEMU expects */
+    vmf_migration_note_job(self->migration, &seen);
     if (self->listener)
         self->listener(job, self->listener_data);
 }

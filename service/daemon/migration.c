@@ -28,6 +28,8 @@ struct _VmfMigration {
     GMutex lock;          /* for the following */
     VmfState state;
     double progress;
+    gboolean has_figures; /* of the whole job */
+    GCond figures;
 
     /* main loop: when the bytes on the wire were noted first and last, and what LinkRate is */
     gint64 wire_begin;
@@ -266,8 +268,13 @@ vmf_migration_note_job(VmfMigration *self, const VmfJob *job)
 {
     guint64 whole = MAX(job->data_total, job->data_remaining);
 
-    if (job->downtime)
+    if (job->downtime) {
         vmf_bus_migration_set_downtime(self->bus, job->downtime);
+        g_mutex_lock(&self->lock);
+        self->has_figures = TRUE;
+        g_cond_broadcast(&self->figures);
+        g_mutex_unlock(&self->lock);
+    }
     if (self->native && job->data_processed)
         vmf_migration_note_native(self, job);
     if (job->data_total == 0 || vmf_migration_is_finished(self))
@@ -318,6 +325,17 @@ vmf_migration_set_decisions(VmfMigration *self, GPtrArray *decisions)
                               decision->what, decision->numbers);
     }
     vmf_bus_migration_set_decisions(self->bus, g_variant_builder_end(&list));
+}
+
+void
+vmf_migration_wait_figures(VmfMigration *self, guint milliseconds)
+{
+    gint64 until = g_get_monotonic_time() + (gint64)milliseconds * 1000;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    while (!self->has_figures)
+        if (!g_cond_wait_until(&self->figures, &self->lock, until))
+            return;
 }
 
 void
@@ -437,6 +455,7 @@ vmf_migration_finalize(GObject *object)
     g_clear_object(&self->bus);
     g_clear_object(&self->object);
     g_mutex_clear(&self->lock);
+    g_cond_clear(&self->figures);
     G_OBJECT_CLASS(vmf_migration_parent_class)->finalize(object);
 }
 
@@ -464,6 +483,7 @@ static void
 vmf_migration_init(VmfMigration *self)
 {
     g_mutex_init(&self->lock);
+    g_cond_init(&self->figures);
     self->bus = vmf_bus_migration_skeleton_new();
 }
 

@@ -84,6 +84,12 @@ void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics
 
 /* What libvirt tells of the job. */
 void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);
+
+/*
+ * Blocks until libvirt has told the job's last figures (Downtime), for at most `milliseconds`: they
+ * come by another way than the end itself. Not on the main loop.
+ */
+void vmf_migration_wait_figures(VmfMigration *migration, guint milliseconds);
 void vmf_migration_note_iteration(VmfMigration *migration, guint iteration);
 
 /*

@@ -27,6 +27,7 @@
 #define VMF_FINISH_TIMEOUT 15000  /* ms */
 #define VMF_FAILED_TIMEOUT 1000   /* ms: likewise, when all is over anyhow */
 #define VMF_PUMP_PATIENCE 5000    /* ms: from libvirt's word to the pump's end */
+#define VMF_FIGURES_PATIENCE 1000 /* ms: from its word to its figures */
 
 typedef struct {
     VmfDaemon *daemon; /* outlives it: it waits for its migrations */
@@ -612,6 +613,8 @@ vmf_outgoing_thread(gpointer data)
         error = vmf_error_normalize(error);
     }
     vmf_outgoing_clean_up(self, error);
+    if (!error)
+        vmf_migration_wait_figures(self->migration, VMF_FIGURES_PATIENCE);
     if (error)
         g_task_return_error(task, error);
     else

@@ -209,6 +209,49 @@ vmf_peer_hello(VmfPeer *self, GDBusConnection *link, GCancellable *cancellable, 
     return vmf_peer_note_hello(self, link, body, error);
 }
 
+/* Keeps what came of one more address; the code is the last one's, the message has them all. */
+static void
+vmf_peer_add_problem(GError **problems, GError *problem)
+{
+    GError *before = *problems;
+
+    *problems = problem;
+    if (!before)
+        return;
+    (*problems) =
+        g_error_new(problem->domain, problem->code, "%s; %s", before->message, problem->message);
+    g_error_free(problem);
+    g_error_free(before);
+}
+
+/* By one address after the other, in order. */
+static GDBusConnection *
+vmf_peer_dial_addresses(VmfPeer *self, const VmfIdentity *identity, GCancellable *cancellable,
+                        GSocketAddress **ret_remote, GError **error)
+{
+    GError *problems = NULL;
+
+    for (char **address = self->config->addresses; *address; address++) {
+        GError *problem = NULL;
+        GDBusConnection *link =
+            vmf_control_dial(identity, self->config->name, *address, VMF_DEFAULT_PORT, cancellable,
+                             ret_remote, &problem);
+
+        if (link) {
+            g_clear_error(&problems);
+            return link;
+        }
+        if (g_error_matches(problem, VMF_ERROR, VMF_ERROR_CANCELLED)) {
+            g_clear_error(&problems);
+            g_propagate_error(error, problem);
+            return NULL;
+        }
+        vmf_peer_add_problem(&problems, problem);
+    }
+    g_propagate_error(error, problems);
+    return NULL;
+}
+
 static GDBusConnection *
 vmf_peer_dial(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_remote, GError **error)
 {
@@ -216,13 +259,8 @@ vmf_peer_dial(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_rem
     g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, error);
     g_autoptr(GDBusConnection) link = NULL;
 
-    if (!identity)
-        return NULL;
-    for (char **address = self->config->addresses; *address && !link; address++) {
-        g_clear_error(error);
-        link = vmf_control_dial(identity, self->config->name, *address, VMF_DEFAULT_PORT,
-                                cancellable, ret_remote, error);
-    }
+    if (identity)
+        link = vmf_peer_dial_addresses(self, identity, cancellable, ret_remote, error);
     if (!link)
         return NULL;
     vmf_peer_add_link(self, link, TRUE);

@@ -47,7 +47,7 @@ vmf_certificate_get_names(GTlsCertificate *certificate)
     for (guint i = 0; names && i < names->len; i++) {
         gsize length;
         const char *data = g_bytes_get_data(names->pdata[i], &length);
-        g_autofree char *name = g_strndup(data, length);
+        g_autofree char *name = g_ascii_strdown(data, (gssize)length);
 
         g_strv_builder_add(builder, name);
     }

@@ -30,7 +30,10 @@ VmfIdentity *vmf_identity_load(const char *directory, GError **error);
 void vmf_identity_free(VmfIdentity *identity);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfIdentity, vmf_identity_free)
 
-/* The DNS names in the server certificate: what peers know this host as. Never empty. */
+/*
+ * The DNS names in the server certificate: what peers know this host as. Never empty; lower case,
+ * as all names of a certificate here.
+ */
 const char *const *vmf_identity_get_names(const VmfIdentity *identity);
 
 /*

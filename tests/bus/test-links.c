@@ -223,6 +223,35 @@ test_the_first_address_that_answers(void **state)
 }
 
 static void
+test_names_in_any_case(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(VmfBusPeer) peer = NULL;
+
+    vmf_host_remove_peer(fixture->a, "hostb");
+    vmf_host_add_peer(fixture->a, "HostB", fixture->b->port, NULL);
+    start_both(fixture);
+    connect_to(fixture->a, "HOSTB");
+    peer = vmf_host_get_peer(fixture->a, "hostb");
+    assert_string_equal(vmf_bus_peer_get_name(peer), "hostb");
+}
+
+static void
+test_no_address_answers(void **state)
+{
+    Fixture *fixture = *state;
+    GError *error = NULL;
+
+    vmf_host_add_peer(fixture->a, "hostb", 1, "Addresses=127.0.0.1:1;[::1]:1");
+    start_both(fixture);
+    vmf_bus_manager_call_connect_sync(fixture->a->manager, "hostb", NULL, &error);
+    assert_non_null(error);
+    assert_non_null(strstr(error->message, "127.0.0.1:1")); /* each is told */
+    assert_non_null(strstr(error->message, "[::1]:1"));
+    vmf_assert_error(error, "PeerUnreachable", "cannot reach hostb at");
+}
+
+static void
 test_another_name(void **state)
 {
     Fixture *fixture = *state;
@@ -405,6 +434,8 @@ main(void)
         CASE(test_links_come_back_by_themselves),
         CASE(test_a_daemon_that_hangs_is_noticed),
         CASE(test_the_first_address_that_answers),
+        CASE(test_names_in_any_case),
+        CASE(test_no_address_answers),
         CASE(test_another_name),
         CASE(test_another_authority),
         CASE(test_expired),

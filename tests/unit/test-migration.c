@@ -313,6 +313,31 @@ test_an_end_that_cannot_be_known(void **state)
     assert_int_equal(vmf_bus_migration_get_expected_end(fixture->bus), 0);
 }
 
+static gpointer
+wait_for_figures(gpointer migration)
+{
+    gint64 start = g_get_monotonic_time();
+
+    vmf_migration_wait_figures(migration, 10000);
+    return GINT_TO_POINTER(g_get_monotonic_time() - start < 5 * (gint64)G_USEC_PER_SEC);
+}
+
+/* Who waits for them, so that they are told before the end is, goes on when they come, or late. */
+static void
+test_the_last_figures_are_waited_for(void **state)
+{
+    Fixture *fixture = *state;
+    gint64 start = g_get_monotonic_time();
+    g_autoptr(GThread) thread = NULL;
+
+    vmf_migration_wait_figures(fixture->migration, 50);
+    assert_true(g_get_monotonic_time() - start >= 50000);
+    thread = g_thread_new("waits", wait_for_figures, fixture->migration);
+    vmf_migration_note_job(fixture->migration, &(VmfJob){.downtime = 7});
+    assert_true(GPOINTER_TO_INT(g_thread_join(g_steal_pointer(&thread))));
+    assert_int_equal(vmf_bus_migration_get_downtime(fixture->bus), 7);
+}
+
 /* The completed statistics may come after the end; only the downtime is news then. */
 static void
 test_statistics_after_the_end(void **state)
@@ -416,6 +441,7 @@ main(void)
         cmocka_unit_test(test_ids),
         CASE(test_states_go_forward_only),
         CASE(test_completion),
+        CASE(test_the_last_figures_are_waited_for),
         CASE(test_failure_keeps_its_name),
         CASE(test_cancelled_is_a_state_of_its_own),
         CASE(test_a_foreign_error_is_a_plain_failure),
