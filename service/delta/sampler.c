@@ -14,7 +14,7 @@
 #define FREE UINT32_MAX
 #define SHARE_BITS 24
 #define SHARE_ALL (1u << SHARE_BITS)
-#define SHARE_FIRST (SHARE_ALL / 8)
+#define SHARE_FIRST (SHARE_ALL / 16)
 /* Distances below 64 pages are counted each, and above so that 64 counters cover a doubling. */
 #define STEP_BITS 6
 #define COUNTERS ((40 - STEP_BITS) << STEP_BITS)

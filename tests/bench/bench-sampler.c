@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bench-sampler TRACE: the sampler's curve of a recorded trace (tests/bench/record-trace) against
- * the exact one, at 200 sizes up to that of all pages: mean and greatest difference; and ns a page.
+ * the exact one, at 200 sizes up to that of all pages: mean and greatest difference; ns a page, and
+ * as a share of what the delta stage takes for a page: its fingerprint, and its delta from a cache.
  */
 #include <math.h>
 
 #include "base/bytes.h"
+#include "delta/fingerprints.h"
+#include "delta/page-cache.h"
 #include "delta/sampler.h"
 #include "measure.h"
 
 #define PAGE 4096u
 #define SIZES 200u
 #define ROUNDS 5u
+#define STAGE_PAGES 16384u /* 64 MiB */
 
 typedef struct {
     uint32_t *sends;
@@ -90,12 +94,38 @@ time_sampling(const Trace *trace, VmfSampler *sampler)
     return (measure_seconds() - start) * 1e9 / trace->count;
 }
 
+/* ns a page; a counter changes in each. */
+static double
+time_stage(void)
+{
+    g_autoptr(VmfPageCache) cache = vmf_page_cache_new(PAGE, STAGE_PAGES * PAGE);
+    g_autoptr(VmfFingerprints) prints = vmf_fingerprints_new(PAGE, NULL);
+    g_autofree uint8_t *pages = g_malloc(STAGE_PAGES * PAGE);
+    uint8_t out[PAGE];
+    double start = 0;
+    size_t length;
+
+    for (gsize i = 0; i < STAGE_PAGES * PAGE; i++)
+        pages[i] = (uint8_t)(i * i >> 5);
+    for (guint round = 0; round < 2; round++) {
+        start = measure_seconds();
+        for (guint i = 0; i < STAGE_PAGES; i++) {
+            uint8_t *page = pages + (gsize)i * PAGE;
+
+            page[1024]++;
+            vmf_page_cache_encode(cache, i, page, out, sizeof out, &length);
+            (void)vmf_fingerprints_put(prints, i, page);
+        }
+    }
+    return (measure_seconds() - start) * 1e9 / STAGE_PAGES;
+}
+
 int
 main(int argc, char **argv)
 {
     g_autoptr(VmfSampler) judged = vmf_sampler_new(PAGE);
     g_autofree guint *hits = NULL;
-    double ns[ROUNDS], sum = 0, greatest = 0;
+    double ns[ROUNDS], shares[ROUNDS], sum = 0, greatest = 0;
     guint repeats, at = 0, so_far = 0;
     Trace trace;
 
@@ -111,6 +141,7 @@ main(int argc, char **argv)
         g_autoptr(VmfSampler) sampler = vmf_sampler_new(PAGE);
 
         ns[i] = time_sampling(&trace, sampler);
+        shares[i] = ns[i] / (ns[i] + time_stage());
     }
     for (guint i = 1; i <= SIZES; i++) {
         guint size = (guint)((guint64)trace.pages * i / SIZES);
@@ -126,6 +157,7 @@ main(int argc, char **argv)
     measure_report("error", sum / SIZES, "ratio", repeats);
     measure_report("greatest_error", greatest, "ratio", repeats);
     measure_report("ns", measure_median(ns, ROUNDS), "ns/page", ROUNDS);
+    measure_report("share_of_stage", measure_median(shares, ROUNDS), "ratio", ROUNDS);
     g_free(trace.sends);
     return EXIT_SUCCESS;
 }

@@ -12,6 +12,7 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 HOSTS = ("hosta", "hostb")
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vmferry"
 COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 
 
