@@ -119,6 +119,12 @@ vmf_daemon_get_prober(VmfDaemon *self)
     return self->prober;
 }
 
+VmfExternal *
+vmf_daemon_get_external(VmfDaemon *self)
+{
+    return self->external;
+}
+
 const VmfRewrite *
 vmf_daemon_get_rewrite(VmfDaemon *self)
 {
@@ -399,6 +405,16 @@ vmf_daemon_set_maintenance(VmfDaemon *self, gboolean on, GError **error)
     g_atomic_int_set(&self->maintenance, on);
     vmf_info(NULL, on ? "in maintenance: no guests are taken" : "guests are taken again");
     return TRUE;
+}
+
+void
+vmf_daemon_forget_migration(VmfDaemon *self, VmfMigration *migration)
+{
+    g_signal_handlers_disconnect_by_data(migration, self);
+    g_dbus_object_manager_server_unexport(
+        self->objects,
+        g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));
+    g_hash_table_remove(self->migrations, vmf_migration_get_id(migration));
 }
 
 /* ---- start and end ---- */

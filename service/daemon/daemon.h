@@ -26,6 +26,7 @@ typedef struct VmfObserver VmfObserver;
 typedef struct VmfPolicies VmfPolicies;
 typedef struct VmfSockets VmfSockets;
 typedef struct VmfCapturer VmfCapturer;
+typedef struct VmfExternal VmfExternal;
 typedef struct _VmfPeer VmfPeer;
 
 typedef struct {
@@ -67,6 +68,7 @@ gboolean vmf_daemon_get_maintenance(VmfDaemon *daemon);
 gboolean vmf_daemon_set_maintenance(VmfDaemon *daemon, gboolean on, GError **error);
 VmfSockets *vmf_daemon_get_sockets(VmfDaemon *daemon);
 VmfCapturer *vmf_daemon_get_capturer(VmfDaemon *daemon);
+VmfExternal *vmf_daemon_get_external(VmfDaemon *daemon);
 VmfPolicies *vmf_daemon_get_policies(VmfDaemon *daemon);
 VmfObserver *vmf_daemon_get_observer(VmfDaemon *daemon);
 
@@ -95,6 +97,9 @@ gboolean vmf_daemon_is_migrating(VmfDaemon *daemon, const char *uuid);
  * Errors: ALREADY_MIGRATING (the guest, or the id), LIMIT_REACHED.
  */
 gboolean vmf_daemon_add_migration(VmfDaemon *daemon, VmfMigration *migration, GError **error);
+
+/* Takes a migration that is not finished off the bus again, as if it had never been there. */
+void vmf_daemon_forget_migration(VmfDaemon *daemon, VmfMigration *migration);
 
 /* The daemon owns incoming migrations while they run. */
 void vmf_daemon_add_incoming(VmfDaemon *daemon, const char *id, VmfIncoming *incoming);

@@ -252,6 +252,21 @@ vmf_external_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration, 
     vmf_workers_run(vmf_libvirt_get_workers(libvirt), task, vmf_look_thread);
 }
 
+void
+vmf_external_yield(VmfExternal *self, const char *uuid)
+{
+    GHashTableIter iter;
+    gpointer stranger;
+
+    g_hash_table_iter_init(&iter, self->strangers);
+    while (g_hash_table_iter_next(&iter, &stranger, NULL)) {
+        if (!vmf_stranger_is(stranger, uuid))
+            continue;
+        vmf_daemon_forget_migration(self->daemon, ((VmfStranger *)stranger)->migration);
+        g_hash_table_iter_remove(&iter);
+    }
+}
+
 VmfExternal *
 vmf_external_new(VmfDaemon *daemon)
 {

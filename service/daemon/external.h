@@ -8,7 +8,11 @@
 
 #include "daemon/daemon.h"
 
-typedef struct VmfExternal VmfExternal;
-
 VmfExternal *vmf_external_new(VmfDaemon *daemon);
 void vmf_external_free(VmfExternal *external);
+
+/*
+ * The guest's migration turns out to come through us, by a socket or by capture: it is not shown as
+ * a stranger's any more.
+ */
+void vmf_external_yield(VmfExternal *external, const char *uuid);

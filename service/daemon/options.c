@@ -142,9 +142,19 @@ vmf_engine_parse(const char *text, VmfEngine *ret, GError **error)
 }
 
 VmfOptions *
+vmf_options_new(void)
+{
+    VmfOptions *options = g_new0(VmfOptions, 1);
+
+    options->downtime = VMF_DOWNTIME_DEFAULT;
+    options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO};
+    return options;
+}
+
+VmfOptions *
 vmf_options_parse(GVariant *dict, GError **error)
 {
-    g_autoptr(VmfOptions) options = g_new0(VmfOptions, 1);
+    g_autoptr(VmfOptions) options = vmf_options_new();
     g_autofree char *on_timeout = NULL;
     g_autofree char *engine = NULL;
     const VmfOption known[] = {
@@ -169,8 +179,6 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"force", "as", &options->force},
     };
 
-    options->downtime = VMF_DOWNTIME_DEFAULT;
-    options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO};
     if (!vmf_options_read(dict, known, G_N_ELEMENTS(known), error) ||
         !vmf_engine_parse(engine, &options->engine, error) ||
         !vmf_on_timeout_parse(on_timeout, &options->on_timeout, error) ||

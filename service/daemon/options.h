@@ -63,6 +63,9 @@ typedef struct {
 /* Errors: INVALID_ARGUMENT (a key that is not among the `n`, or of another type). */
 gboolean vmf_options_read(GVariant *dict, const VmfOption *known, gsize n, GError **error);
 
+/* What a migration is that nobody says anything of. */
+VmfOptions *vmf_options_new(void);
+
 /* Errors: INVALID_ARGUMENT (unknown, another type, out of range), NOT_SUPPORTED (combination). */
 VmfOptions *vmf_options_parse(GVariant *dict, GError **error);
 void vmf_options_free(VmfOptions *options);

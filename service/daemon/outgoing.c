@@ -689,5 +689,5 @@ void
 vmf_outgoing_start_following(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
                              VmfFollow *follow)
 {
-    vmf_outgoing_begin(daemon, migration, peer, g_new0(VmfOptions, 1), vmf_follow_ref(follow));
+    vmf_outgoing_begin(daemon, migration, peer, vmf_options_new(), vmf_follow_ref(follow));
 }

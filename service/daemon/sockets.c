@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/doorway.h"
+#include "daemon/external.h"
 #include "daemon/follow.h"
 #include "daemon/outgoing.h"
 #include "daemon/peer.h"
@@ -124,6 +125,7 @@ vmf_sockets_start(VmfSockets *self, VmfPeer *peer, VmfFollow *follow, const char
 
     id[8] = '\0'; /* as those that vmferry migrate starts */
     migration = vmf_migration_new(&init);
+    vmf_external_yield(vmf_daemon_get_external(self->daemon), uuid);
     if (!vmf_daemon_add_migration(self->daemon, migration, error))
         return FALSE;
     g_signal_connect(migration, "finished", G_CALLBACK(vmf_sockets_on_finished), self);
