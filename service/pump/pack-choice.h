@@ -2,11 +2,14 @@
 /*
  * How hard to pack, by what it did for us lately.
  *
- * Packing pays as long as the link, and not the processor, is what everybody waits for. So: if
- * the packer waited for the link, it may try harder, as far as it would still be fast enough; if it
- * was busy all the time, it shall try less, down to not at all when the link takes bytes faster
- * than they can be packed. What does not get smaller goes as it is, with a batch now and then to
- * see whether that is still so. Changes cost the history, so they are rare.
+ * What counts is how fast QEMU gets rid of its bytes. Whether the link, this host's processor or
+ * the other's is what everybody waits for cannot be told from here; so now and then the other thing
+ * is tried for a moment, bytes as they are or packed ones, and the faster way is kept. When that
+ * was clear the next trial is far off. Nothing is tried while the packer waits for QEMU: then it
+ * holds nobody up. What does not get smaller goes as it is.
+ *
+ * While packing pays: if the packer waited for the link it tries harder, as far as it would still
+ * be fast enough; if it was busy all the time it tries less. That costs the history, so it is rare.
  *
  * Pure: no clock; times are µs of one monotonic clock, passed in. Threads: one at a time.
  */
@@ -31,12 +34,14 @@ typedef struct {
     int wanted; /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
     guint at;   /* of the ways */
     gint64 since;
-    gint64 looked; /* when packing was last tried in vain */
-    gboolean probing;
-    guint probe;      /* the way tried */
+
+    gboolean trying;     /* the other thing */
+    gint64 tried;        /* when the last trial began; 0: never */
+    gint64 try_interval; /* until the next one */
+    double rate;         /* bytes/s in, before the trial */
+
     VmfPackBatch sum; /* since the last decision */
-    double ratio;     /* in / out, at the last decision that could tell */
-    double speed;     /* bytes/s in, packing, likewise */
+    double ratio;     /* in / out, of what was packed last */
 } VmfPackChoice;
 
 void vmf_pack_choice_init(VmfPackChoice *choice);
@@ -44,8 +49,8 @@ void vmf_pack_choice_init(VmfPackChoice *choice);
 /* VMF_PACK_AUTO, VMF_PACK_OFF, or a level of zstd's. */
 void vmf_pack_choice_set(VmfPackChoice *choice, int wanted);
 
-/* A batch is done (packed or not). link_rate: what the link takes, bytes/s; 0: not known. */
-void vmf_pack_choice_note(VmfPackChoice *choice, const VmfPackBatch *batch, guint64 link_rate);
+/* Bytes were dealt with (packed or not). */
+void vmf_pack_choice_note(VmfPackChoice *choice, const VmfPackBatch *batch);
 
 /* For the next batch. */
 VmfPackWay vmf_pack_choice_way(const VmfPackChoice *choice);

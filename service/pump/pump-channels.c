@@ -28,11 +28,7 @@ static gboolean
 vmf_pump_tell_figures(gpointer data)
 {
     VmfPump *pump = data;
-    VmfMuxFigures figures;
 
-    vmf_pump_get_figures(pump, &figures);
-    if (pump->main)
-        vmf_stages_set_link_rate(pump->main, figures.rate);
     pump->events->figures(pump->owner);
     if (pump->statistics.last == pump->told)
         vmf_timer_clear(&pump->figures);

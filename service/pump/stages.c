@@ -21,7 +21,6 @@ struct VmfStages {
     VmfStagesSettings settings;
     guint changes; /* of the settings */
     const char *give_up;
-    guint64 link_rate;
     VmfStagesFigures figures;
     GError *error;
 
@@ -182,13 +181,9 @@ vmf_stages_note(VmfStages *stages, gint64 begin)
         .out = stages->packed_out,
         .blocked = stages->blocked,
     };
-    guint64 rate;
 
     batch.busy = batch.end - begin - batch.blocked;
-    g_mutex_lock(&stages->lock);
-    rate = stages->link_rate;
-    g_mutex_unlock(&stages->lock);
-    vmf_pack_choice_note(&stages->choice, &batch, rate);
+    vmf_pack_choice_note(&stages->choice, &batch);
     stages->blocked = 0;
     stages->packed_in = stages->packed_out = 0;
 }
@@ -305,14 +300,6 @@ vmf_stages_set(VmfStages *stages, const VmfStagesSettings *settings)
     g_mutex_lock(&stages->lock);
     stages->settings = *settings;
     stages->changes++;
-    g_mutex_unlock(&stages->lock);
-}
-
-void
-vmf_stages_set_link_rate(VmfStages *stages, guint64 rate)
-{
-    g_mutex_lock(&stages->lock);
-    stages->link_rate = rate;
     g_mutex_unlock(&stages->lock);
 }
 

@@ -69,9 +69,6 @@ VmfDuctAnswer vmf_stages_take(VmfStages *stages, VmfParcel *ret);
 /* The destination could not load what comes, and nothing follows; the caller's. NULL: no error. */
 GError *vmf_stages_dup_error(VmfStages *stages);
 
-/* What the link takes, bytes/s; for the choice of how hard to pack. */
-void vmf_stages_set_link_rate(VmfStages *stages, guint64 rate);
-
 /* Everything shall pass untouched; `why` is static. */
 void vmf_stages_give_up(VmfStages *stages, const char *why);
 

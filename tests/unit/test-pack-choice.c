@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How hard to pack, on hosts and links that are worked out. */
+#include "cmocka-all.h"
+
+#include "pump/pack-choice.h"
+
+#define MIB (1024.0 * 1024)
+#define BATCH (240.0 * 1024)
+
+typedef struct {
+    double link;  /* bytes/s that it takes */
+    double input; /* bytes/s that come */
+    double speed; /* bytes/s that are packed at level 1, with a far look */
+    double other; /* s of the one processor that all else takes for a byte; 0: there are several */
+    double ratio; /* that packing gives */
+} World;
+
+typedef struct {
+    VmfPackChoice choice;
+    gint64 now;
+    double raw, packed; /* bytes in */
+} Run;
+
+/* One batch: waiting for input, packing, waiting for the link. */
+static void
+step(Run *run, const World *world)
+{
+    VmfPackWay way = vmf_pack_choice_way(&run->choice);
+    double cost = way.raw ? 0 : way.level == 3 ? 1.45 : way.far ? 1 : way.level == 1 ? 0.68 : 0.45;
+    double out = way.raw ? BATCH : BATCH / world->ratio;
+    double packing = BATCH / world->speed * cost;
+    double sending = out / world->link + (world->other > 0 ? BATCH * world->other + packing : 0);
+    double waiting = BATCH / world->input - packing - sending;
+    VmfPackBatch batch = {.in = (gsize)BATCH, .out = (gsize)out};
+
+    /* sending goes on while the next batch is packed */
+    run->now += (gint64)(MAX(waiting, 0) * G_USEC_PER_SEC);
+    batch.begin = run->now;
+    batch.busy = (gint64)(packing * G_USEC_PER_SEC);
+    batch.blocked = (gint64)(MAX(sending - packing, 0) * G_USEC_PER_SEC);
+    run->now += batch.busy + batch.blocked;
+    batch.end = run->now;
+    *(way.raw ? &run->raw : &run->packed) += BATCH;
+    vmf_pack_choice_note(&run->choice, &batch);
+}
+
+static void
+go(Run *run, const World *world, double seconds)
+{
+    gint64 end = run->now + (gint64)(seconds * G_USEC_PER_SEC);
+
+    run->raw = run->packed = 0;
+    while (run->now < end)
+        step(run, world);
+}
+
+static void
+begin(Run *run)
+{
+    *run = (Run){.now = 1};
+    vmf_pack_choice_init(&run->choice);
+}
+
+static void
+test_thin_link(void **state)
+{
+    const World world = {24 * MIB, 1000 * MIB, 250 * MIB, 0, 3};
+    Run run;
+
+    begin(&run);
+    go(&run, &world, 20);
+    assert_true(run.raw < 0.02 * run.packed);
+    assert_int_equal(vmf_pack_choice_way(&run.choice).level, 3);
+}
+
+static void
+test_fat_link(void **state)
+{
+    const World world = {2000 * MIB, 600 * MIB, 120 * MIB, 0, 3};
+    Run run;
+
+    begin(&run);
+    go(&run, &world, 2);
+    go(&run, &world, 10);
+    assert_true(run.packed < 0.03 * run.raw);
+}
+
+/* The link looks full, but what is waited for is a processor. */
+static void
+test_busy_processor(void **state)
+{
+    const World world = {2000 * MIB, 600 * MIB, 60 * MIB, 1 / (70 * MIB), 2.5};
+    Run run;
+
+    begin(&run);
+    go(&run, &world, 3);
+    go(&run, &world, 20);
+    assert_true(run.packed < 0.1 * run.raw);
+}
+
+static void
+test_incompressible(void **state)
+{
+    const World thin = {24 * MIB, 1000 * MIB, 600 * MIB, 0, 1.001};
+    const World packs = {24 * MIB, 1000 * MIB, 250 * MIB, 0, 3};
+    Run run;
+
+    begin(&run);
+    go(&run, &thin, 2);
+    go(&run, &thin, 20);
+    assert_true(run.packed < 0.05 * run.raw);
+    /* what comes later is found out */
+    go(&run, &packs, 40);
+    go(&run, &packs, 5);
+    assert_true(run.raw < 0.2 * run.packed);
+}
+
+/* A guest that gives little: nothing is held up by packing, so it goes on. */
+static void
+test_little_input(void **state)
+{
+    const World world = {2000 * MIB, 20 * MIB, 250 * MIB, 0, 3};
+    Run run;
+
+    begin(&run);
+    go(&run, &world, 20);
+    assert_true(run.raw == 0);
+}
+
+static void
+test_fixed(void **state)
+{
+    const World world = {24 * MIB, 1000 * MIB, 250 * MIB, 0, 1};
+    Run run;
+
+    begin(&run);
+    vmf_pack_choice_set(&run.choice, 7);
+    go(&run, &world, 3);
+    assert_true(run.raw == 0);
+    assert_int_equal(vmf_pack_choice_way(&run.choice).level, 7);
+    vmf_pack_choice_set(&run.choice, VMF_PACK_OFF);
+    go(&run, &world, 3);
+    assert_true(run.packed == 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_thin_link),      cmocka_unit_test(test_fat_link),
+        cmocka_unit_test(test_busy_processor), cmocka_unit_test(test_incompressible),
+        cmocka_unit_test(test_little_input),   cmocka_unit_test(test_fixed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
