@@ -6,6 +6,14 @@
 #define DUCT (512 * 1024)     /* bytes before a stage */
 #define DUCT_OUT (128 * 1024) /* bytes that wait for the link's room */
 
+/*
+ * To keep contents takes fresh memory, which costs more than all else that is done to a page. It
+ * pays when the link is what is waited for; until that shows there is only this much.
+ */
+#define CACHE_AT_FIRST (16 * 1024 * 1024) /* bytes */
+#define HELD_UP_PERIOD (200 * 1000)       /* µs */
+#define HELD_UP 20                        /* percent of it in which the next stage was full */
+
 struct VmfStages {
     VmfStagesSetup setup;
     VmfChunkPool *pool;
@@ -23,6 +31,10 @@ struct VmfStages {
     const char *give_up;
     VmfStagesFigures figures;
     GError *error;
+
+    /* the rewriter's */
+    gint64 held_up, held_up_since; /* µs that the next stage took, and from when on */
+    gboolean thin;                 /* the link is what is waited for */
 
     /* the packer's */
     VmfPackChoice choice;
@@ -57,8 +69,25 @@ vmf_stages_rewritten(gpointer owner, VmfSlice bytes)
 {
     VmfStages *stages = owner;
     VmfParcel parcel = {.bytes = bytes};
+    gint64 begin = g_get_monotonic_time();
 
     (void)vmf_duct_push(stages->between ? stages->between : stages->out, &parcel);
+    stages->held_up += g_get_monotonic_time() - begin;
+}
+
+/* TRUE when it shows, once, that the link is what is waited for. */
+static gboolean
+vmf_stages_turns_thin(VmfStages *stages)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 period = now - stages->held_up_since;
+
+    if (stages->thin || period < HELD_UP_PERIOD)
+        return FALSE;
+    stages->thin = stages->held_up * 100 > period * HELD_UP;
+    stages->held_up = 0;
+    stages->held_up_since = now;
+    return stages->thin;
 }
 
 /* Takes over what was set, and gives out what was counted. */
@@ -79,8 +108,9 @@ vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
     if (vmf_rewrite_why(rewrite))
         g_strlcpy(stages->figures.why, vmf_rewrite_why(rewrite), sizeof stages->figures.why);
     g_mutex_unlock(&stages->lock);
-    if (changed) {
-        vmf_rewrite_set_cache(rewrite, settings.cache);
+    if (vmf_stages_turns_thin(stages) || changed) {
+        vmf_rewrite_set_cache(rewrite,
+                              stages->thin ? settings.cache : MIN(settings.cache, CACHE_AT_FIRST));
         vmf_rewrite_set_on(rewrite, settings.delta);
     }
     if (give_up)
@@ -106,6 +136,7 @@ vmf_stages_rewrite(gpointer data)
     VmfParcel parcel;
     guint seen = 0;
 
+    stages->held_up_since = g_get_monotonic_time();
     while (answer != VMF_DUCT_OVER) {
         vmf_stages_sync_rewriter(stages, rewrite, &seen);
         answer = vmf_duct_pop(stages->in, FALSE, &parcel);

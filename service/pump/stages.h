@@ -9,6 +9,8 @@
  * output is full waits, and so, in the end, does QEMU. When its input is empty a stage hands on
  * all it has.
  *
+ * As long as the link is not what is waited for, little memory is taken for old contents.
+ *
  * Threads: belongs to the one whose thread-default context it was made in; the settings may be
  * changed while it runs.
  */
