@@ -142,9 +142,12 @@ vmf_guest_check_waiting(virConnectPtr connection, const char *uuid, GError **err
     int state = 0;
     int reason = 0;
 
+    /* when QEMU went on by itself and failed then, libvirt may not say so; it knows, though */
     if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 &&
-        ((state == VIR_DOMAIN_RUNNING && reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED) ||
-         (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED)))
+        ((state == VIR_DOMAIN_RUNNING && (reason == VIR_DOMAIN_RUNNING_POSTCOPY ||
+                                          reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED)) ||
+         (state == VIR_DOMAIN_PAUSED &&
+          (reason == VIR_DOMAIN_PAUSED_POSTCOPY || reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED))))
         return TRUE;
     g_set_error(error, VMF_ERROR, VMF_ERROR_NO_SUCH_DOMAIN,
                 "the destination has no guest with UUID %s whose post-copy failed: was it another "

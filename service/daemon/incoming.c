@@ -155,7 +155,8 @@ vmf_incoming_ask_thread(GTask *task, gpointer source, gpointer data, GCancellabl
     if (error)
         g_task_return_error(task, error);
     else if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 &&
-             state == VIR_DOMAIN_RUNNING && reason != VIR_DOMAIN_RUNNING_POSTCOPY_FAILED)
+             state == VIR_DOMAIN_RUNNING && reason != VIR_DOMAIN_RUNNING_POSTCOPY &&
+             reason != VIR_DOMAIN_RUNNING_POSTCOPY_FAILED)
         g_task_return_boolean(task, TRUE);
     else if (state == VIR_DOMAIN_RUNNING)
         g_task_return_new_error(task, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
