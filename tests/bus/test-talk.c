@@ -276,6 +276,7 @@ typedef enum {
 typedef struct {
     Lie lie;
     GVariant *old; /* an answer that was right once */
+    GDBusMethodInvocation *unanswered;
     guint prepared;
     VmfBusLink *skeleton;
     GDBusConnection *link;
@@ -328,8 +329,10 @@ on_agree(VmfBusLink *skeleton, GDBusMethodInvocation *call, const char *id, GVar
     g_autoptr(GVariant) answer = NULL;
     guint8 wrong[VMF_AGREEMENT_DIGEST_SIZE] = {1, 2, 3};
 
-    if (liar->lie == LIE_SILENT)
+    if (liar->lie == LIE_SILENT) {
+        liar->unanswered = call;
         return TRUE;
+    }
     if (liar->lie == LIE_REQUIRES)
         vmf_offer_require(ours, VMF_FEATURE_NBD, "no guest without its disks");
     answer = answer_rightly(id, said, liar->lie == LIE_OTHER_NAME ? "hostc" : "hosta", ours);
@@ -340,10 +343,12 @@ on_agree(VmfBusLink *skeleton, GDBusMethodInvocation *call, const char *id, GVar
     else if (liar->lie == LIE_DIGEST)
         answer = spoil(answer, "digest",
                        g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, wrong, sizeof wrong, 1));
-    else if (liar->lie == LIE_OLD_ANSWER && liar->old)
-        answer = spoil(g_variant_ref(liar->old), "", NULL);
-    if (liar->lie == LIE_OLD_ANSWER && !liar->old)
+    if (liar->lie == LIE_OLD_ANSWER && liar->old) {
+        g_variant_unref(answer);
+        answer = g_variant_ref(liar->old);
+    } else if (liar->lie == LIE_OLD_ANSWER) {
         liar->old = g_variant_ref(answer);
+    }
     vmf_bus_link_complete_agree(skeleton, call, answer);
     return TRUE;
 }
@@ -442,6 +447,8 @@ test_destinations_that_lie(void **state)
     assert_lie_found(fixture, &liar, LIE_OLD_ANSWER, "Protocol", "another agreement");
     assert_lie_found(fixture, &liar, LIE_SILENT, "TimedOut", NULL);
     assert_in_range(liar.prepared, 0, 1); /* by the one that was right */
+    g_dbus_method_invocation_return_dbus_error(liar.unanswered, "org.vmferry1.Error.Failed",
+                                               "late");
     close_link(liar.link);
     g_object_unref(liar.skeleton);
     g_variant_unref(liar.old);
