@@ -8,14 +8,17 @@
 #include "base/log.h"
 
 struct VmfWatchdog {
-    GSource source;
-    gint64 limit;  /* µs */
-    int schedule;  /* /proc/thread-self/schedstat */
-    gint64 turned; /* end of the latest poll, monotonic µs; 0: before the first */
-    gint64 waited; /* for a processor until then, µs */
+    GPollFunc poll; /* the one that it stands in front of */
+    gint64 limit;   /* µs */
+    int schedule;   /* /proc/thread-self/schedstat */
+    gint64 turned;  /* end of the latest poll, monotonic µs; 0: before the first */
+    gint64 waited;  /* for a processor until then, µs */
     guint held_up;
     gint64 longest; /* µs */
 };
+
+/* A poll function has no data of its own, and no source is told of the end of every poll. */
+static VmfWatchdog *vmf_watchdog;
 
 /* µs that this thread was ready to run and did not; 0 if the kernel does not count that. */
 static gint64
@@ -32,66 +35,43 @@ vmf_watchdog_get_waited(VmfWatchdog *self)
     return (gint64)(strtoull(rest, NULL, 10) / 1000);
 }
 
-/* Before each poll, and, having the highest priority, before all other sources. */
-static gboolean
-vmf_watchdog_prepare(GSource *source, gint *timeout)
+static void
+vmf_watchdog_note(VmfWatchdog *self)
 {
-    VmfWatchdog *self = (VmfWatchdog *)source;
     gint64 busy = self->turned ? g_get_monotonic_time() - self->turned : 0;
 
-    *timeout = -1;
     if (busy > self->limit)
         busy -= vmf_watchdog_get_waited(self) - self->waited;
     if (busy <= self->limit)
-        return FALSE;
+        return;
     self->held_up++;
     self->longest = MAX(self->longest, busy);
     vmf_warn(NULL, "the main loop was held up for %.1f ms", (double)busy / 1000);
-    return FALSE;
 }
 
-static gboolean
-vmf_watchdog_check(GSource *source)
+static gint
+vmf_watchdog_poll(GPollFD *descriptors, guint n, gint timeout)
 {
-    VmfWatchdog *self = (VmfWatchdog *)source;
+    VmfWatchdog *self = vmf_watchdog;
+    gint ready;
 
+    vmf_watchdog_note(self);
+    ready = self->poll(descriptors, n, timeout);
     self->turned = g_get_monotonic_time();
     self->waited = vmf_watchdog_get_waited(self);
-    return FALSE;
+    return ready;
 }
-
-static gboolean
-vmf_watchdog_dispatch(GSource *source, GSourceFunc callback, gpointer data)
-{
-    return G_SOURCE_CONTINUE;
-}
-
-static void
-vmf_watchdog_finalize(GSource *source)
-{
-    VmfWatchdog *self = (VmfWatchdog *)source;
-
-    if (self->schedule >= 0)
-        close(self->schedule);
-}
-
-static GSourceFuncs vmf_watchdog_functions = {
-    .prepare = vmf_watchdog_prepare,
-    .check = vmf_watchdog_check,
-    .dispatch = vmf_watchdog_dispatch,
-    .finalize = vmf_watchdog_finalize,
-};
 
 VmfWatchdog *
 vmf_watchdog_start(guint limit)
 {
-    GSource *source = g_source_new(&vmf_watchdog_functions, sizeof(VmfWatchdog));
-    VmfWatchdog *self = (VmfWatchdog *)source;
+    VmfWatchdog *self = g_new0(VmfWatchdog, 1);
 
     self->limit = (gint64)limit * 1000;
     self->schedule = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-    g_source_set_priority(source, G_MININT);
-    g_source_attach(source, NULL);
+    self->poll = g_main_context_get_poll_func(NULL);
+    vmf_watchdog = self;
+    g_main_context_set_poll_func(NULL, vmf_watchdog_poll);
     return self;
 }
 
@@ -102,7 +82,10 @@ vmf_watchdog_stop(VmfWatchdog *self)
 
     vmf_info(NULL, "the main loop was held up %u times, for %.1f ms at most", held_up,
              (double)self->longest / 1000);
-    g_source_destroy(&self->source);
-    g_source_unref(&self->source);
+    g_main_context_set_poll_func(NULL, self->poll);
+    vmf_watchdog = NULL;
+    if (self->schedule >= 0)
+        close(self->schedule);
+    g_free(self);
     return held_up;
 }
