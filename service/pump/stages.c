@@ -42,6 +42,8 @@ struct VmfStages {
     gsize packed_in, packed_out;
 };
 
+static void vmf_stages_wake(gpointer data);
+
 /* CPU time of the calling thread, µs. */
 static gint64
 vmf_stages_cpu(void)
@@ -152,8 +154,10 @@ vmf_stages_rewrite(gpointer data)
             vmf_stages_refuse(stages, vmf_rewrite_error(rewrite));
             return NULL; /* the channel ends, and with it the stages */
         }
-        if (vmf_rewrite_is_postcopy(rewrite))
+        if (vmf_rewrite_is_postcopy(rewrite) && !g_atomic_int_get(&stages->urgent)) {
             g_atomic_int_set(&stages->urgent, TRUE);
+            vmf_stages_wake(stages); /* what was put came out before this was known */
+        }
     }
     vmf_rewrite_end(rewrite);
     vmf_stages_sync_rewriter(stages, rewrite, &seen);
