@@ -156,7 +156,7 @@ vmf_stranger_steer(VmfStranger *self, const VmfLook *look)
     if (!policy)
         vmf_warn(vmf_migration_get_id(self->migration), "%s", error->message);
     else if (policy->policy.ways & VMF_WAY_NATIVE)
-        self->steering = vmf_steering_new(&setup);
+        self->steering = vmf_steering_new(&setup); /* whose word on progress counts from now on */
     else
         vmf_chosen_policy_free(policy);
 }
@@ -197,8 +197,10 @@ vmf_stranger_begin(const VmfLook *look)
     g_signal_connect(self->migration, "cancel", G_CALLBACK(vmf_stranger_on_cancel), self);
     vmf_stranger_steer(self, look);
     vmf_job_watch_set_listener(self->watch, vmf_stranger_on_job, self);
-    if (self->steering)
-        vmf_steering_on_job(&look->job, self->steering);
+    if (!self->steering)
+        return;
+    vmf_migration_note_outlook(self->migration, 0, -1);
+    vmf_steering_on_job(&look->job, self->steering);
 }
 
 /* ---- noticing ---- */

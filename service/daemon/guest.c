@@ -14,6 +14,7 @@ vmf_guest_free(VmfGuest *guest)
 {
     g_free(guest->name);
     g_free(guest->uuid);
+    g_free(guest->xml);
     g_free(guest);
 }
 
@@ -95,22 +96,25 @@ vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid, GError **
     g_autoptr(virDomain) domain = vmf_guest_lookup(connection, name_or_uuid, error);
     g_autoptr(VmfGuest) guest = NULL;
     g_autoptr(VmfDomainXml) parsed = NULL;
-    char *xml = NULL;
+    g_autofree char *xml = NULL;
+    char *text;
 
     if (!domain)
         return NULL;
-    xml = virDomainGetXMLDesc(domain, 0);
-    if (!xml) {
+    text = virDomainGetXMLDesc(domain, 0);
+    if (!text) {
         vmf_libvirt_set_error(error, VMF_ERROR_LIBVIRT_FAILED, "reading the guest's XML");
         return NULL;
     }
+    xml = g_strdup(text);
+    free(text); /* libvirt's own allocation */
     parsed = vmf_domain_xml_parse(xml, error);
-    free(xml); /* libvirt's own allocation */
     if (!parsed)
         return NULL;
     guest = g_new0(VmfGuest, 1);
     guest->name = g_steal_pointer(&parsed->name);
     guest->uuid = g_steal_pointer(&parsed->uuid);
+    guest->xml = g_steal_pointer(&xml);
     guest->memory = parsed->memory;
     guest->writable_disk = parsed->writable_disk;
     if (!vmf_guest_read_state(domain, guest, error))

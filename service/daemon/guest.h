@@ -13,6 +13,7 @@ typedef struct {
     gboolean paused;
     gboolean torn; /* by a post-copy that failed: it runs elsewhere, a part of its memory is here */
     gboolean writable_disk;
+    char *xml; /* as libvirt has it */
 } VmfGuest;
 
 void vmf_guest_free(VmfGuest *guest);

@@ -46,6 +46,7 @@ enum {
     SIGNAL_BANDWIDTH,
     SIGNAL_DELTA,
     SIGNAL_JOB,
+    SIGNAL_STATISTICS,
     SIGNAL_FINISHED,
     SIGNALS
 };
@@ -229,6 +230,7 @@ vmf_migration_note_statistics(VmfMigration *self, GVariant *statistics, gint64 n
         self, vmf_statistic(statistics, outgoing ? "bytes-wire-out" : "bytes-wire-in"), now);
     if (outgoing)
         vmf_delta_show(self->bus, statistics);
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_STATISTICS], 0, statistics);
 }
 
 /* When it ends if nothing changes; 0 when the guest dirties faster than the link carries. */
@@ -475,6 +477,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
         g_signal_new("delta", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_JOB] = g_signal_new("job", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                                      NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
+    vmf_migration_signals[SIGNAL_STATISTICS] = g_signal_new(
+        "statistics", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_VARIANT);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }

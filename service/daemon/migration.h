@@ -4,10 +4,10 @@
  *
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
- * (somebody asked for it), "bandwidth" and "delta" (they are others), "job" (const VmfJob *:
- * libvirt told of it) and "finished" (a final state, once). State goes preparing -> running ->
- * switching -> [postcopy] -> completed|failed|cancelled, never back; what comes after a final state
- * is ignored.
+ * (somebody asked for it), "bandwidth" and "delta" (they are others), "job" (VmfJob *) and
+ * "statistics" (GVariant *) as they were noted, and "finished" (a final state, once). State goes
+ * preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back; what
+ * comes after a final state is ignored.
  */
 #pragma once
 
@@ -82,7 +82,7 @@ void vmf_migration_finish(VmfMigration *migration, const GError *error);
 /* What the pump counts at `now`, monotonic µs: a{sv} as in org.vmferry1.Pump, Statistics. */
 void vmf_migration_note_statistics(VmfMigration *migration, GVariant *statistics, gint64 now);
 
-/* What libvirt tells of the job. */
+/* What libvirt tells of the job; main loop. */
 void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);
 
 /*

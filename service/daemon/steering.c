@@ -16,6 +16,8 @@ struct VmfSteering {
     GPtrArray *decisions;
     guint told; /* decisions that are on the bus */
     VmfSteer *steer;
+    gboolean pump;        /* ours, which has the cache; else QEMU */
+    GVariant *statistics; /* of the pump, the latest; NULL: none yet */
 };
 
 /* ---- what is done ---- */
@@ -30,6 +32,25 @@ static int
 vmf_order_downtime(virDomainPtr domain, guint64 ms)
 {
     return virDomainMigrateSetMaxDowntime(domain, ms, 0);
+}
+
+/* The pump's cache and deltas; FALSE: not its business. */
+static gboolean
+vmf_steering_order_pump(VmfSteering *self, const VmfAction *action)
+{
+    g_autoptr(GError) error = NULL;
+    VmfDelta delta;
+
+    if (action->kind != VMF_ACTION_CACHE && action->kind != VMF_ACTION_DELTA)
+        return FALSE;
+    vmf_migration_get_delta(self->migration, &delta);
+    if (action->kind == VMF_ACTION_CACHE)
+        delta.cache = action->value;
+    else
+        delta.on = action->value != 0;
+    if (!vmf_migration_request_delta(self->migration, &delta, &error))
+        vmf_warn(vmf_migration_get_id(self->migration), "%s", error->message);
+    return TRUE;
 }
 
 static void
@@ -48,6 +69,8 @@ vmf_steering_act(VmfSteering *self, const VmfAction *action)
         [VMF_ACTION_ABORT] = {vmf_order_abort, "aborting at the deadline"},
     };
 
+    if (self->pump && vmf_steering_order_pump(self, action))
+        return;
     if (orders[action->kind].call)
         vmf_order_give(self->libvirt, self->uri, self->migration, orders[action->kind].call,
                        action->value, orders[action->kind].what);
@@ -95,6 +118,33 @@ vmf_steering_see(const VmfJob *job, VmfObservation *seen)
     };
 }
 
+static guint64
+vmf_steering_number(VmfSteering *self, const char *name)
+{
+    guint64 value = 0;
+
+    g_variant_lookup(self->statistics, name, "t", &value);
+    return value;
+}
+
+/* What the pump knows better than libvirt. Pages that did not change are as good as in the cache.
+ */
+static void
+vmf_steering_see_pump(VmfSteering *self, VmfObservation *seen)
+{
+    g_autoptr(GVariant) pages = NULL;
+    guint64 unchanged = 0;
+
+    if (!self->statistics)
+        return;
+    pages = g_variant_lookup_value(self->statistics, "pages", G_VARIANT_TYPE("a{st}"));
+    if (pages)
+        g_variant_lookup(pages, "unchanged", "t", &unchanged);
+    seen->wire = vmf_steering_number(self, "bytes-wire-out");
+    seen->misses = vmf_steering_number(self, "cache-misses");
+    seen->again = vmf_steering_number(self, "cache-hits") + seen->misses + unchanged;
+}
+
 void
 vmf_steering_on_job(const VmfJob *job, gpointer data)
 {
@@ -103,17 +153,22 @@ vmf_steering_on_job(const VmfJob *job, gpointer data)
     VmfObservation seen;
     guint n;
 
-    if (vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING || job->iteration == 0)
+    if (vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING || !job->active ||
+        job->iteration == 0)
         return;
     vmf_steering_see(job, &seen);
+    if (self->pump)
+        vmf_steering_see_pump(self, &seen);
     n = vmf_steer_observe(self->steer, &seen, actions);
     for (guint i = 0; i < n; i++)
         vmf_steering_act(self, &actions[i]);
+    vmf_steering_tell(self);
+    if (self->pump)
+        return; /* its cache is shown as the pump tells it */
     vmf_migration_note_cache(self->migration, vmf_steer_get_cache(self->steer), 0,
                              seen.again ? (double)seen.misses / (double)seen.again : 0);
     vmf_migration_note_outlook(self->migration, vmf_steer_get_progress(self->steer),
                                vmf_steer_get_time_left(self->steer));
-    vmf_steering_tell(self);
 }
 
 /* ---- beginning and end ---- */
@@ -146,7 +201,6 @@ vmf_steering_new(const VmfSteeringSetup *setup)
     self->policy = setup->policy;
     self->decisions = vmf_decisions_new();
     self->steer = vmf_steer_new(&self->policy->policy, &start, self->decisions);
-    vmf_migration_note_outlook(self->migration, 0, -1);
     vmf_steering_explain_policy(self);
     vmf_steering_tell(self);
     return self;
@@ -156,10 +210,44 @@ void
 vmf_steering_free(VmfSteering *self)
 {
     vmf_steer_free(self->steer);
+    g_clear_pointer(&self->statistics, g_variant_unref);
     g_ptr_array_unref(self->decisions);
     vmf_chosen_policy_free(self->policy);
     g_object_unref(self->migration);
     g_object_unref(self->libvirt);
     g_free(self->uri);
     g_free(self);
+}
+
+/* ---- with a pump of ours ---- */
+
+static void
+vmf_steering_on_own_job(VmfMigration *migration, const VmfJob *job, VmfSteering *self)
+{
+    vmf_steering_on_job(job, self);
+}
+
+static void
+vmf_steering_on_statistics(VmfMigration *migration, GVariant *statistics, VmfSteering *self)
+{
+    g_clear_pointer(&self->statistics, g_variant_unref);
+    self->statistics = g_variant_ref(statistics);
+}
+
+static void
+vmf_steering_on_finished(VmfMigration *migration, VmfSteering *self)
+{
+    g_signal_handlers_disconnect_by_data(migration, self);
+    vmf_steering_free(self);
+}
+
+void
+vmf_steering_attach(const VmfSteeringSetup *setup)
+{
+    VmfSteering *self = vmf_steering_new(setup);
+
+    self->pump = TRUE;
+    g_signal_connect(setup->migration, "job", G_CALLBACK(vmf_steering_on_own_job), self);
+    g_signal_connect(setup->migration, "statistics", G_CALLBACK(vmf_steering_on_statistics), self);
+    g_signal_connect(setup->migration, "finished", G_CALLBACK(vmf_steering_on_finished), self);
 }

@@ -24,5 +24,11 @@ typedef struct {
 VmfSteering *vmf_steering_new(const VmfSteeringSetup *setup);
 void vmf_steering_free(VmfSteering *steering);
 
+/*
+ * For a migration through our pump: orders that are the pump's go to it, by way of the migration's
+ * object. It sees what the object is told, and is gone when that is finished.
+ */
+void vmf_steering_attach(const VmfSteeringSetup *setup);
+
 /* What libvirt says now; `data` is a VmfSteering: fits vmf_job_watch_set_listener(). */
 void vmf_steering_on_job(const VmfJob *job, gpointer data);

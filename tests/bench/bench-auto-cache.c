@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bench-auto-cache [TRACE...]: how good the size is that the policy reads off the sampler's curve,
+ * with the real page cache. For each kind of guest of the simulator, or each recorded trace
+ * (tests/bench/record-traces), one line: name, bytes on the wire by those with the best of a fine
+ * sweep of sizes, and the size chosen by the smallest with which at most 5 % more than the best are
+ * sent.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "delta/page-cache.h"
+#include "delta/sampler.h"
+#include "policy/curve.h"
+#include "sim.h"
+
+#define PAGE 64u   /* bytes: what is in a page does not matter */
+#define DELTA 0.1  /* bytes of a delta by those of a whole page */
+#define SLACK 0.03 /* as policy/steer-cache.c */
+#define SWEEP 64   /* sizes */
+#define PASSES 12
+#define PASS_TIME 1.5 /* s */
+#define BEST_SLACK 1.05
+
+typedef struct {
+    GArray *sends; /* guint: pages in the order they are sent */
+    guint8 *dirty;
+    guint pages;
+} Trace;
+
+static void
+note_write(guint page, gpointer data)
+{
+    ((Trace *)data)->dirty[page] = 1;
+}
+
+/* All of the guest, then what was written during each pass, ascending. */
+static void
+simulate(VmfSimGuestKind kind, Trace *trace)
+{
+    const VmfSimGuest guest = {.kind = kind,
+                               .pages = 16384,
+                               .set = kind == VMF_SIM_IDLE ? 400 : 6000,
+                               .pace = kind == VMF_SIM_IDLE ? 100 : 8000,
+                               .period = 4,
+                               .zero = 0.1};
+    VmfSimWriter writer;
+
+    trace->pages = guest.pages;
+    trace->dirty = g_malloc(guest.pages);
+    memset(trace->dirty, 1, guest.pages);
+    vmf_sim_writer_init(&writer, &guest, 42);
+    for (guint pass = 0; pass < PASSES; pass++) {
+        for (guint page = 0; page < guest.pages; page++)
+            if (trace->dirty[page])
+                g_array_append_val(trace->sends, page);
+        memset(trace->dirty, 0, guest.pages);
+        vmf_sim_writer_run(&writer, PASS_TIME, note_write, trace);
+    }
+    g_free(trace->dirty);
+}
+
+static void
+load(const char *path, Trace *trace)
+{
+    g_autofree char *bytes = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize length;
+    VmfBytes reader;
+
+    if (!g_file_get_contents(path, &bytes, &length, &error))
+        g_error("%s", error->message);
+    reader = VMF_BYTES((uint8_t *)bytes, length);
+    while (reader.position < reader.length) {
+        guint page = vmf_bytes_get_u32(&reader);
+
+        g_array_append_val(trace->sends, page);
+        trace->pages = MAX(trace->pages, (page & 0xffffff) + 1);
+    }
+}
+
+static uint64_t
+key_of(guint page)
+{
+    return vmf_page_key(page >> 24, page & 0xffffff);
+}
+
+/* The curve as bytes on the wire, a whole page being 1. */
+static void
+sample(const Trace *trace, VmfReuse *curve)
+{
+    g_autoptr(VmfSampler) sampler = vmf_sampler_new(PAGE);
+    VmfSamplerPoint points[VMF_CURVE_MAX];
+    double first;
+    double again;
+
+    for (guint i = 0; i < trace->sends->len; i++)
+        vmf_sampler_put(sampler, key_of(g_array_index(trace->sends, guint, i)));
+    again = (double)vmf_sampler_repeats(sampler);
+    first = MAX((double)trace->sends->len - again, 0);
+    curve->n = vmf_sampler_curve(sampler, points, VMF_CURVE_MAX);
+    for (guint i = 0; i < curve->n; i++) {
+        curve->size[i] = points[i].bytes;
+        curve->wire[i] =
+            first + again * (points[i].miss_ratio + (1 - points[i].miss_ratio) * DELTA);
+    }
+}
+
+static double
+send_all(const Trace *trace, guint64 size)
+{
+    g_autoptr(VmfPageCache) cache = vmf_page_cache_new(PAGE, size);
+    uint8_t page[PAGE] = {1}, out[PAGE];
+    VmfPageCacheFigures figures;
+    size_t length;
+
+    for (guint i = 0; i < trace->sends->len; i++) {
+        page[1]++; /* one byte changes each time */
+        vmf_page_cache_encode(cache, key_of(g_array_index(trace->sends, guint, i)), page, out,
+                              sizeof out, &length);
+    }
+    vmf_page_cache_figures(cache, &figures);
+    return (double)trace->sends->len - (double)figures.hits * (1 - DELTA);
+}
+
+static void
+judge(const char *name, const Trace *trace)
+{
+    VmfReuse curve;
+    double wire[SWEEP + 1];
+    double best = trace->sends->len;
+    guint64 most = (guint64)trace->pages * PAGE;
+    guint64 chosen;
+    guint smallest = 0;
+    double size;
+
+    sample(trace, &curve);
+    chosen = vmf_reuse_choose(&curve, most, SLACK);
+    for (guint i = 0; i <= SWEEP; i++) {
+        wire[i] = send_all(trace, most * i / SWEEP);
+        best = MIN(best, wire[i]);
+    }
+    while (wire[smallest] > best * BEST_SLACK)
+        smallest++;
+    size = (double)most * smallest / SWEEP;
+    printf("%s %.4f %.4f\n", name, send_all(trace, chosen) / best,
+           size > 0 ? (double)chosen / size : 1 + (double)chosen / (double)most);
+}
+
+int
+main(int argc, char **argv)
+{
+    for (int i = 1; i < argc || (argc == 1 && i <= VMF_SIM_SAWTOOTH + 1); i++) {
+        Trace trace = {g_array_new(FALSE, FALSE, sizeof(guint)), NULL, 0};
+        g_autofree char *name = NULL;
+
+        if (argc > 1) {
+            name = g_path_get_basename(argv[i]);
+            load(argv[i], &trace);
+        } else {
+            name = g_strdup(vmf_sim_guest_name((VmfSimGuestKind)(i - 1)));
+            simulate((VmfSimGuestKind)(i - 1), &trace);
+        }
+        judge(name, &trace);
+        g_array_unref(trace.sends);
+    }
+    return EXIT_SUCCESS;
+}
