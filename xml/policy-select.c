@@ -231,3 +231,22 @@ vmf_policy_describe(const VmfPolicy *policy)
     vmf_describe_add(rows, "observe ahead", g_strdup(policy->observe ? "yes" : "no"));
     return rows;
 }
+
+GVariant *
+vmf_chosen_policy_to_variant(const VmfChosenPolicy *chosen)
+{
+    g_autoptr(GPtrArray) rows = vmf_policy_describe(&chosen->policy);
+    GVariantBuilder values;
+    GVariantDict dict;
+
+    g_variant_builder_init(&values, G_VARIANT_TYPE("a(ss)"));
+    for (guint i = 0; i < rows->len; i += 2)
+        g_variant_builder_add(&values, "(ss)", rows->pdata[i], rows->pdata[i + 1]);
+    g_variant_dict_init(&dict, NULL);
+    g_variant_dict_insert(&dict, "name", "s", chosen->name);
+    g_variant_dict_insert(&dict, "file", "s", chosen->file ? chosen->file : "");
+    g_variant_dict_insert(&dict, "wishes", "b", chosen->wishes);
+    g_variant_dict_insert(&dict, "problem", "s", chosen->problem ? chosen->problem : "");
+    g_variant_dict_insert_value(&dict, "values", g_variant_builder_end(&values));
+    return g_variant_dict_end(&dict);
+}

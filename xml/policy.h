@@ -51,5 +51,11 @@ VmfChosenPolicy *vmf_policy_choose(const GPtrArray *rules, const VmfPolicySubjec
 void vmf_chosen_policy_free(VmfChosenPolicy *chosen);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfChosenPolicy, vmf_chosen_policy_free)
 
+/*
+ * As a{sv}, floating: "name", "file" ("": built in), "problem" (s), "wishes" (b), and "values", the
+ * list of (ss) that vmf_policy_describe() makes.
+ */
+GVariant *vmf_chosen_policy_to_variant(const VmfChosenPolicy *chosen);
+
 /* Name and value of every member in the words of the file format: an array of char *, in pairs. */
 GPtrArray *vmf_policy_describe(const VmfPolicy *policy);

@@ -78,10 +78,17 @@ _vmferry() {
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
         esac
         ;;
+    plan,*)
+        case $cur,$arguments in
+        -*) words='--link --json --help' ;;
+        *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
+        *,1) words=$(vmferry peers --names 2>/dev/null) ;;
+        esac
+        ;;
     policy,*)
         case $cur,$arguments in
         -*) words='--guest --peer --incoming --json --help' ;;
-        *,0) words='check' ;;
+        *,0) words='check show' ;;
         *)
             _vmferry_files "$cur"
             return

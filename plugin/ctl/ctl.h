@@ -30,6 +30,7 @@ int vmf_ctl_cancel(int argc, char **argv);
 int vmf_ctl_postcopy(int argc, char **argv);
 int vmf_ctl_bandwidth(int argc, char **argv);
 int vmf_ctl_maintenance(int argc, char **argv);
+int vmf_ctl_plan(int argc, char **argv);
 int vmf_ctl_peers(int argc, char **argv);
 int vmf_ctl_capture(int argc, char **argv);
 int vmf_ctl_hook(int argc, char **argv);

@@ -24,25 +24,6 @@ vmf_policy_check_file(const char *path, GPtrArray *rules)
     return FALSE;
 }
 
-static GVariant *
-vmf_policy_to_variant(const VmfChosenPolicy *chosen)
-{
-    g_autoptr(GPtrArray) rows = vmf_policy_describe(&chosen->policy);
-    GVariantBuilder values;
-    GVariantDict dict;
-
-    g_variant_builder_init(&values, G_VARIANT_TYPE("a(ss)"));
-    for (guint i = 0; i < rows->len; i += 2)
-        g_variant_builder_add(&values, "(ss)", rows->pdata[i], rows->pdata[i + 1]);
-    g_variant_dict_init(&dict, NULL);
-    g_variant_dict_insert(&dict, "name", "s", chosen->name);
-    g_variant_dict_insert(&dict, "file", "s", chosen->file ? chosen->file : "");
-    g_variant_dict_insert(&dict, "wishes", "b", chosen->wishes);
-    g_variant_dict_insert(&dict, "problem", "s", chosen->problem ? chosen->problem : "");
-    g_variant_dict_insert_value(&dict, "values", g_variant_builder_end(&values));
-    return g_variant_dict_end(&dict);
-}
-
 static gboolean
 vmf_policy_check_guest(GPtrArray *rules, const VmfPolicyQuestion *question)
 {
@@ -59,7 +40,7 @@ vmf_policy_check_guest(GPtrArray *rules, const VmfPolicyQuestion *question)
         return FALSE;
     }
     chosen = vmf_policy_choose(rules, subject);
-    variant = g_variant_ref_sink(vmf_policy_to_variant(chosen));
+    variant = g_variant_ref_sink(vmf_chosen_policy_to_variant(chosen));
     vmf_policy_print(variant, question->json);
     return TRUE;
 }

@@ -36,6 +36,26 @@ vmf_policy_print(GVariant *policy, gboolean json)
 }
 
 static int
+vmf_policy_show(const char *guest, const VmfPolicyQuestion *question)
+{
+    g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
+    g_autoptr(GVariant) policy = NULL;
+    g_autoptr(GError) error = NULL;
+    GVariantDict options;
+
+    if (!manager)
+        return VMF_EXIT_NO_DAEMON;
+    g_variant_dict_init(&options, NULL);
+    if (question->peer)
+        g_variant_dict_insert(&options, "peer", "s", question->peer);
+    if (!vmf_bus_manager_call_get_policy_sync(manager, guest, g_variant_dict_end(&options), &policy,
+                                              NULL, &error))
+        return vmf_ctl_fail(error);
+    vmf_policy_print(policy, question->json);
+    return VMF_EXIT_OK;
+}
+
+static int
 vmf_policy_usage(const char *what)
 {
     fprintf(stderr, "vmferry policy: %s; see vmferry policy --help\n", what);
@@ -57,12 +77,15 @@ vmf_ctl_policy(int argc, char **argv)
     };
     int status;
 
-    if (!vmf_ctl_parse(&argc, &argv, entries, "check FILE...", "Checks policy files.", 2, 1000))
+    if (!vmf_ctl_parse(&argc, &argv, entries, "check FILE...|show GUEST",
+                       "Checks policy files, or shows what holds for a guest.", 2, 1000))
         status = VMF_EXIT_USAGE;
     else if (g_str_equal(argv[1], "check"))
         status = vmf_policy_check(argv + 2, &question);
+    else if (g_str_equal(argv[1], "show") && argc == 3)
+        status = vmf_policy_show(argv[2], &question);
     else
-        status = vmf_policy_usage("expected 'check'");
+        status = vmf_policy_usage("expected 'check FILE...' or 'show GUEST'");
     g_free(question.guest);
     g_free(question.peer);
     return status;

@@ -52,6 +52,28 @@ vmf_status_print_line(VmfBusMigration *migration)
            message);
 }
 
+/* What the policy did, for one migration that was asked for by its id. */
+static void
+vmf_status_print_decisions(VmfBusMigration *migration)
+{
+    GVariant *decisions = vmf_bus_migration_get_decisions(migration);
+    GVariantIter iter;
+    guint64 time;
+    const char *rule;
+    const char *what;
+    const char *numbers;
+
+    if (!decisions)
+        return;
+    g_variant_iter_init(&iter, decisions);
+    while (g_variant_iter_next(&iter, "(t&s&s&s)", &time, &rule, &what, &numbers)) {
+        double after =
+            ((double)time - (double)vmf_bus_migration_get_started(migration)) / G_USEC_PER_SEC;
+
+        printf("  after %.1f s  %s: %s (%s)\n", MAX(after, 0), rule, what, numbers);
+    }
+}
+
 static void
 vmf_status_print_json(GPtrArray *migrations)
 {
@@ -93,5 +115,7 @@ vmf_ctl_status(int argc, char **argv)
            "STATE", "DONE", "ON WIRE", "AT MOST");
     for (guint i = 0; i < migrations->len; i++)
         vmf_status_print_line(migrations->pdata[i]);
+    if (argc > 1)
+        vmf_status_print_decisions(migrations->pdata[0]);
     return VMF_EXIT_OK;
 }

@@ -5,5 +5,5 @@
 #include "daemon/daemon.h"
 #include "vmferry-bus.h"
 
-/* Answers ReloadPolicies of `skeleton`; borrows the daemon. */
+/* Answers Plan, GetPolicy and ReloadPolicies of `skeleton`; borrows the daemon. */
 void vmf_manager_serve_policy(VmfDaemon *daemon, VmfBusManager *skeleton);

@@ -141,7 +141,8 @@ vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
         vmf_request_fail(request, error);
         return;
     }
-    vmf_migrate_steer(request, migration, guest);
+    if (!guest->torn)
+        vmf_migrate_steer(request, migration, guest);
     vmf_outgoing_start(request->daemon, migration, request->peer,
                        g_steal_pointer(&request->options));
     vmf_bus_manager_complete_migrate(
