@@ -6,6 +6,7 @@
  * sweep of sizes, and the size chosen by the smallest with which at most 5 % more than the best are
  * sent.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +17,11 @@
 #include "policy/curve.h"
 #include "sim.h"
 
-#define PAGE 64u   /* bytes: what is in a page does not matter */
-#define DELTA 0.1  /* bytes of a delta by those of a whole page */
-#define SLACK 0.03 /* as policy/steer-cache.c */
-#define SWEEP 64   /* sizes */
+#define PAGE 64u       /* bytes: what is in a page does not matter */
+#define DELTA 0.1      /* bytes of a delta by those of a whole page */
+#define SLACK 0.03     /* as policy/steer-cache.c */
+#define SWEEP 64       /* sizes */
+#define SWEEP_STEP 1.1 /* from one to the next */
 #define PASSES 12
 #define PASS_TIME 1.5 /* s */
 #define BEST_SLACK 1.05
@@ -27,7 +29,8 @@
 typedef struct {
     GArray *sends; /* guint: pages in the order they are sent */
     guint8 *dirty;
-    guint pages;
+    guint pages; /* of the guest */
+    guint first; /* sends of pages that were not sent before */
 } Trace;
 
 static void
@@ -87,24 +90,36 @@ key_of(guint page)
     return vmf_page_key(page >> 24, page & 0xffffff);
 }
 
-/* The curve as bytes on the wire, a whole page being 1. */
+/* A pass goes upwards through the guest's memory. */
+static gboolean
+begins_pass(const Trace *trace, guint at)
+{
+    guint page = g_array_index(trace->sends, guint, at) & 0xffffff;
+    guint before = at ? g_array_index(trace->sends, guint, at - 1) & 0xffffff : 0;
+
+    return before > page && before - page > trace->pages / 4;
+}
+
+/*
+ * The curve of the latest passes, as bytes on the wire for each page that comes again, a whole page
+ * being 1. What came between the first two passes says nothing of those to come, so the past weighs
+ * less with each.
+ */
 static void
 sample(const Trace *trace, VmfReuse *curve)
 {
     g_autoptr(VmfSampler) sampler = vmf_sampler_new(PAGE);
     VmfSamplerPoint points[VMF_CURVE_MAX];
-    double first;
-    double again;
 
-    for (guint i = 0; i < trace->sends->len; i++)
+    for (guint i = 0; i < trace->sends->len; i++) {
+        if (begins_pass(trace, i))
+            vmf_sampler_age(sampler, 0.5);
         vmf_sampler_put(sampler, key_of(g_array_index(trace->sends, guint, i)));
-    again = (double)vmf_sampler_repeats(sampler);
-    first = MAX((double)trace->sends->len - again, 0);
+    }
     curve->n = vmf_sampler_curve(sampler, points, VMF_CURVE_MAX);
     for (guint i = 0; i < curve->n; i++) {
         curve->size[i] = points[i].bytes;
-        curve->wire[i] =
-            first + again * (points[i].miss_ratio + (1 - points[i].miss_ratio) * DELTA);
+        curve->wire[i] = points[i].miss_ratio + (1 - points[i].miss_ratio) * DELTA;
     }
 }
 
@@ -122,7 +137,18 @@ send_all(const Trace *trace, guint64 size)
                               sizeof out, &length);
     }
     vmf_page_cache_figures(cache, &figures);
-    return (double)trace->sends->len - (double)figures.hits * (1 - DELTA);
+    return (double)(trace->sends->len - trace->first) - (double)figures.hits * (1 - DELTA);
+}
+
+/* Sends of pages that were not sent before go whole with any cache. */
+static guint
+count_first(const Trace *trace)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+    for (guint i = 0; i < trace->sends->len; i++)
+        g_hash_table_add(seen, GUINT_TO_POINTER(g_array_index(trace->sends, guint, i) + 1));
+    return g_hash_table_size(seen);
 }
 
 static void
@@ -132,28 +158,31 @@ judge(const char *name, const Trace *trace)
     double wire[SWEEP + 1];
     double best = trace->sends->len;
     guint64 most = (guint64)trace->pages * PAGE;
+    guint64 sizes[SWEEP + 1];
     guint64 chosen;
     guint smallest = 0;
-    double size;
 
     sample(trace, &curve);
     chosen = vmf_reuse_choose(&curve, most, SLACK);
     for (guint i = 0; i <= SWEEP; i++) {
-        wire[i] = send_all(trace, most * i / SWEEP);
+        sizes[i] = (guint64)((double)most * pow(SWEEP_STEP, (double)i - SWEEP));
+        wire[i] = send_all(trace, sizes[i]);
         best = MIN(best, wire[i]);
     }
     while (wire[smallest] > best * BEST_SLACK)
         smallest++;
-    size = (double)most * smallest / SWEEP;
+    if (g_getenv("VERBOSE"))
+        for (guint i = 0; i < curve.n; i++)
+            printf("# %s %" G_GUINT64_FORMAT " %.3f\n", name, curve.size[i] / PAGE, curve.wire[i]);
     printf("%s %.4f %.4f\n", name, send_all(trace, chosen) / best,
-           size > 0 ? (double)chosen / size : 1 + (double)chosen / (double)most);
+           (double)chosen / (double)sizes[smallest]);
 }
 
 int
 main(int argc, char **argv)
 {
     for (int i = 1; i < argc || (argc == 1 && i <= VMF_SIM_SAWTOOTH + 1); i++) {
-        Trace trace = {g_array_new(FALSE, FALSE, sizeof(guint)), NULL, 0};
+        Trace trace = {g_array_new(FALSE, FALSE, sizeof(guint)), NULL, 0, 0};
         g_autofree char *name = NULL;
 
         if (argc > 1) {
@@ -163,6 +192,7 @@ main(int argc, char **argv)
             name = g_strdup(vmf_sim_guest_name((VmfSimGuestKind)(i - 1)));
             simulate((VmfSimGuestKind)(i - 1), &trace);
         }
+        trace.first = count_first(&trace);
         judge(name, &trace);
         g_array_unref(trace.sends);
     }
