@@ -220,7 +220,7 @@ test_unknown_names(void **state)
                            "NoSuchDomain", "99999999");
     assert_migrate_refused(host, "", "hostb", "@a{sv} {}", "NoSuchDomain", NULL);
     assert_migrate_refused(host, "running", "hostd", "@a{sv} {}", "NoSuchPeer", "peers.d");
-    assert_migrate_refused(host, "running", "HOSTB", "@a{sv} {}", "NoSuchPeer", "'HOSTB'");
+    assert_migrate_refused(host, "running", "HOSTD", "@a{sv} {}", "NoSuchPeer", "'HOSTD'");
     vmf_bus_manager_call_connect_sync(host->manager, "hostd", NULL, &error);
     vmf_assert_error(error, "NoSuchPeer", "'hostd'");
 }
