@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/outgoing-private.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/abort.h"
+#include "daemon/doorway.h"
+#include "daemon/engine.h"
+#include "daemon/host-offer.h"
+#include "daemon/link-answer.h"
+#include "daemon/link-service.h"
+#include "daemon/negotiation.h"
+#include "daemon/one-sided.h"
+#include "daemon/precheck.h"
+#include "daemon/preempt.h"
+#include "daemon/pump-process.h"
+#include "daemon/socket-path.h"
+#include "link/control.h"
+#include "probe/concern.h"
+
+#define VMF_PREPARE_TIMEOUT 30000 /* ms */
+
+static gboolean
+vmf_outgoing_read_answer(VmfOutgoing *self, GVariant *answer, GError **error)
+{
+    g_autoptr(GVariant) dict = g_variant_get_child_value(answer, 0);
+    g_autofree char *path = NULL;
+
+    if (!vmf_link_answer_get(dict, "ticket", self->ticket, sizeof self->ticket, error) ||
+        !vmf_link_answer_get(dict, "secret", self->secret, sizeof self->secret, error))
+        return FALSE;
+    /* One string for both QEMUs, so a peer that sees another path could only be refused later. */
+    g_variant_lookup(dict, "path", "s", &path);
+    if (g_strcmp0(path, self->path) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                "%s would use %s, this host %s; make RunDirectory the same on both",
+                vmf_migration_get_peer(self->migration), path ? path : "nothing", self->path);
+    return FALSE;
+}
+
+/* The source's libvirtd reaches the destination's over the data link. */
+gboolean
+vmf_outgoing_carries_libvirt(VmfOutgoing *self)
+{
+    return !self->follow &&
+           g_str_equal(vmf_peer_get_config(self->peer)->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP);
+}
+
+/* A link that is kept may be dead without our knowing: then another is dialled, once. */
+static gboolean
+vmf_outgoing_talk(VmfOutgoing *self, const VmfOffer *offer, GError **error)
+{
+    for (int attempt = 0; attempt < 2 && !self->agreement; attempt++) {
+        g_clear_error(error);
+        g_clear_object(&self->link);
+        g_clear_object(&self->remote);
+        self->link = vmf_peer_get_link(self->peer, self->cancellable, &self->remote, error);
+        if (!self->link)
+            return FALSE;
+        self->agreement =
+            vmf_negotiation_ask(self->daemon, self->peer, self->link, vmf_outgoing_id(self), offer,
+                                self->cancellable, error);
+        if (!self->agreement && !g_dbus_connection_is_closed(self->link))
+            return FALSE;
+    }
+    return self->agreement != NULL;
+}
+
+static gboolean
+vmf_outgoing_agree(VmfOutgoing *self, GError **error)
+{
+    const VmfPeerConfig *peer = vmf_peer_get_config(self->peer);
+    g_autoptr(VmfOffer) offer = vmf_host_offer_new_outgoing(
+        vmf_daemon_get_config(self->daemon), peer, self->follow ? NULL : self->options);
+    gint64 begin = g_get_monotonic_time();
+
+    if (!self->path) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "RunDirectory and the name %s leave no room for a socket path", peer->name);
+        return FALSE;
+    }
+    if (!vmf_outgoing_talk(self, offer, error))
+        return FALSE;
+    vmf_info(vmf_outgoing_id(self), "agreed with %s within %.1f ms", peer->name,
+             (double)(g_get_monotonic_time() - begin) / 1000);
+    return vmf_control_check_certificate(self->link, peer->name, error);
+}
+
+static gboolean
+vmf_outgoing_forces(VmfOutgoing *self, const char *name)
+{
+    return self->options->force && g_strv_contains((const char *const *)self->options->force, name);
+}
+
+static gboolean
+vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
+{
+    g_autoptr(GVariant) answer = NULL;
+    GVariantDict guest;
+
+    g_variant_dict_init(&guest, NULL);
+    g_variant_dict_insert(&guest, "name", "s", vmf_migration_get_domain(self->migration));
+    g_variant_dict_insert(&guest, "uuid", "s", vmf_migration_get_uuid(self->migration));
+    g_variant_dict_insert_value(&guest, "agreement", vmf_negotiation_digest(self->agreement));
+    if (self->options->dname)
+        g_variant_dict_insert(&guest, "dname", "s", self->options->dname);
+    if (self->options->postcopy_resume)
+        g_variant_dict_insert(&guest, "postcopy-resume", "b", TRUE);
+    if (vmf_outgoing_forces(self, "maintenance"))
+        g_variant_dict_insert(&guest, "maintenance", "b", TRUE);
+    if (self->follow)
+        vmf_follow_describe(self->follow, &guest);
+    self->prepared = TRUE; /* or may be, if no answer comes */
+    answer = g_dbus_connection_call_sync(
+        self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Prepare",
+        g_variant_new("(s@a{sv})", vmf_outgoing_id(self), g_variant_dict_end(&guest)),
+        G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, VMF_PREPARE_TIMEOUT, self->cancellable,
+        error);
+    if (!answer) {
+        self->prepared = error && !g_dbus_error_is_remote_error(*error);
+        return FALSE;
+    }
+    return vmf_outgoing_read_answer(self, answer, error);
+}
+
+/* From here on it is heard, and told; takes the reference. */
+static void
+vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
+{
+    VmfDelta delta;
+
+    g_signal_connect(pump, "ended", G_CALLBACK(vmf_outgoing_on_pump_ended), self);
+    g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
+    g_mutex_lock(&self->lock);
+    self->pump = pump;
+    vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));
+    vmf_migration_get_delta(self->migration, &delta);
+    vmf_pump_set_delta(pump, &delta);
+    g_mutex_unlock(&self->lock);
+}
+
+static gboolean
+vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(GSocket) data = NULL;
+    VmfPump *pump = vmf_pump_spawn(config, vmf_outgoing_id(self), VMF_PUMP_SOURCE, self->secret,
+                                   self->agreement, self->loadable, self->cancellable, error);
+
+    if (!pump)
+        return FALSE;
+    vmf_outgoing_take_pump(self, pump);
+    data = vmf_data_dial(self->remote, self->ticket, self->cancellable, error);
+    return data && vmf_pump_attach_link(pump, data, 0, self->secret, self->cancellable, error);
+}
+
+static void
+vmf_outgoing_on_taken(gpointer pump, const char *kind, GSocket *connection)
+{
+    vmf_pump_attach_channel(pump, kind, 0, connection);
+}
+
+static void
+vmf_outgoing_on_taken_for_postcopy(gpointer preempt, const char *kind, GSocket *connection)
+{
+    vmf_preempt_take(preempt, connection);
+}
+
+/* Who brings connections of that kind to the pump. */
+static void
+vmf_outgoing_set_taker(VmfOutgoing *self, VmfDoorwaySetup *setup)
+{
+    const VmfPreemptSetup preempt = {
+        .id = vmf_outgoing_id(self),
+        .link = self->link,
+        .remote = self->remote,
+        .pump = self->pump,
+        .workers = vmf_daemon_get_workers(self->daemon),
+        .cancellable = self->cancellable,
+    };
+
+    if (self->options->postcopy && g_str_equal(setup->kind, "qemu")) {
+        setup->taken = vmf_outgoing_on_taken_for_postcopy;
+        setup->data = vmf_preempt_new(&preempt);
+        setup->release = (GDestroyNotify)vmf_preempt_unref;
+    } else {
+        setup->taken = vmf_outgoing_on_taken;
+        setup->data = g_object_ref(self->pump);
+        setup->release = g_object_unref;
+    }
+}
+
+static gboolean
+vmf_outgoing_open_doorway(VmfOutgoing *self, const char *path, const char *kind, GError **error)
+{
+    VmfDoorwaySetup setup = {.path = path, .kind = kind, .id = vmf_outgoing_id(self)};
+    VmfDoorway *doorway;
+
+    if (!vmf_owner_get(vmf_daemon_get_owner(self->daemon), &setup.uid, &setup.gid, error))
+        return FALSE;
+    vmf_outgoing_set_taker(self, &setup);
+    doorway = vmf_doorway_open(&setup, error);
+    if (doorway)
+        g_ptr_array_add(self->doorways, doorway);
+    return doorway != NULL;
+}
+
+static gboolean
+vmf_outgoing_open_doorways(VmfOutgoing *self, GError **error)
+{
+    g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
+    g_autofree char *virt = vmf_socket_path_for_libvirt(self->path);
+
+    if (self->follow)
+        return TRUE; /* connections came by others, and bring more */
+    return vmf_outgoing_open_doorway(self, self->path, "qemu", error) &&
+           (!self->options->copy_storage || vmf_outgoing_open_doorway(self, nbd, "nbd", error)) &&
+           (!vmf_outgoing_carries_libvirt(self) ||
+            vmf_outgoing_open_doorway(self, virt, "libvirt", error));
+}
+
+/* Before anything is touched. Where libvirt is at it, or half of the guest there, there is no
+ * before. */
+static gboolean
+vmf_outgoing_check(VmfOutgoing *self, GError **error)
+{
+    const VmfPrecheckInit init = {
+        .domain = vmf_migration_get_uuid(self->migration),
+        .dname = self->options->dname,
+        .xml = self->options->xml,
+        .force = (const char *const *)self->options->force,
+    };
+    g_autoptr(GPtrArray) concerns = NULL;
+    const VmfConcern *block;
+    gint64 begin = g_get_monotonic_time();
+
+    if (self->follow || self->options->postcopy_resume)
+        return TRUE;
+    concerns = vmf_precheck_run(self->daemon, self->peer, &init, self->cancellable, &self->loadable,
+                                error);
+    if (!concerns)
+        return FALSE;
+    vmf_info(vmf_outgoing_id(self), "checked the guest within %.1f ms",
+             (double)(g_get_monotonic_time() - begin) / 1000);
+    vmf_migration_set_findings(self->migration, vmf_concerns_to_variant(concerns));
+    block = vmf_concerns_find_block(concerns);
+    if (!block)
+        return TRUE;
+    if (vmf_concern_can_be_forced(block))
+        g_set_error(error, VMF_ERROR, block->code, "%s (--force %s overrides this)", block->message,
+                    block->name);
+    else
+        g_set_error_literal(error, VMF_ERROR, block->code, block->message);
+    return FALSE;
+}
+
+/* Which one carries it; a talk with the peer is part of that, where it matters. */
+static gboolean
+vmf_outgoing_choose_engine(VmfOutgoing *self, GError **error)
+{
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+    g_autoptr(GError) talk = NULL;
+    g_autofree char *reason = NULL;
+
+    if (vmf_engine_needs_peer(self->options->engine) && !vmf_outgoing_agree(self, &talk))
+        talk = vmf_error_normalize(g_steal_pointer(&talk));
+    if (!vmf_engine_choose(config, vmf_peer_get_config(self->peer), self->options, talk,
+                           &self->engine, &reason, error))
+        return FALSE;
+    vmf_info(vmf_outgoing_id(self), "engine %s: %s", vmf_engine_name(self->engine), reason);
+    vmf_migration_set_engine(self->migration, vmf_engine_name(self->engine), reason,
+                             self->agreement &&
+                                 vmf_agreement_has(self->agreement, VMF_FEATURE_TLS));
+    return TRUE;
+}
+
+/* What lies between the choice and libvirt's call. */
+static gboolean
+vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
+{
+    const VmfOneSidedSetup setup = {
+        .daemon = self->daemon,
+        .peer = vmf_peer_get_config(self->peer),
+        .options = self->options,
+        .id = vmf_outgoing_id(self),
+        .cancellable = self->cancellable,
+    };
+
+    if (self->engine == VMF_ENGINE_PUMP)
+        return vmf_outgoing_check(self, error) && vmf_outgoing_prepare_peer(self, error) &&
+               vmf_outgoing_start_pump(self, error) && vmf_outgoing_open_doorways(self, error);
+    if (self->engine != VMF_ENGINE_ONE_SIDED)
+        return TRUE;
+    self->one_sided = vmf_one_sided_new(&setup, error);
+    if (self->one_sided)
+        vmf_outgoing_take_pump(self, g_object_ref(vmf_one_sided_get_pump(self->one_sided)));
+    return self->one_sided != NULL;
+}
+
+gboolean
+vmf_outgoing_prepare(VmfOutgoing *self, GError **error)
+{
+    return vmf_outgoing_choose_engine(self, error) && vmf_outgoing_lay_way(self, error);
+}

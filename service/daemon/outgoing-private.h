@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the source's part in a migration consists of; see outgoing.h.
+ *
+ *   outgoing.c          life: begin, cancel, settings, the thread's order of steps, the end
+ *   outgoing-prepare.c  what comes before libvirt: check, engine, talk, pump, doorways
+ *   outgoing-migrate.c  libvirt's migration, and what came of it
+ */
+#pragma once
+
+#include "daemon/engine.h"
+#include "daemon/follow.h"
+#include "daemon/job-watch.h"
+#include "daemon/one-sided.h"
+#include "daemon/outgoing.h"
+#include "daemon/pilot.h"
+#include "daemon/pump-process.h"
+#include "daemon/switchover.h"
+#include "link/agreement.h"
+
+typedef struct {
+    VmfDaemon *daemon; /* outlives it: it waits for its migrations */
+    VmfMigration *migration;
+    VmfPeer *peer;
+    VmfOptions *options;
+    VmfFollow *follow;         /* libvirt was asked by somebody else; NULL: by us */
+    GCancellable *cancellable; /* for every step but libvirt's */
+    VmfJobWatch *watch;
+    VmfPilot *pilot;
+    VmfSwitchover *switchover;
+
+    /* the worker's, set once and in order */
+    GDBusConnection *link;
+    GSocketAddress *remote;
+    VmfAgreement *agreement;
+    GVariant *loadable; /* what the stream is held against; NULL: nothing */
+    gboolean prepared;
+    char *path;
+    uint8_t ticket[VMF_TICKET_ID_SIZE];
+    uint8_t secret[VMF_TICKET_SECRET_SIZE];
+    GPtrArray *doorways;
+    VmfEngine engine;
+    VmfOneSided *one_sided; /* of that engine; freed on the main loop */
+
+    GMutex lock; /* for the following, which both threads touch */
+    VmfPump *pump;
+    virDomainPtr domain; /* while libvirt migrates it */
+    GError *pump_error;
+    gboolean torn;         /* the guest's memory is on both hosts */
+    VmfFollow *unattended; /* post-copy: what QEMU does when libvirt has given up; or NULL */
+} VmfOutgoing;
+
+const char *vmf_outgoing_id(VmfOutgoing *outgoing);
+
+/* ---- the steps, in the worker's order ---- */
+
+/* Chooses the engine and lays its way, to where libvirt can be called. */
+gboolean vmf_outgoing_prepare(VmfOutgoing *outgoing, GError **error);
+
+/* Until libvirt says how it ended. */
+gboolean vmf_outgoing_migrate(VmfOutgoing *outgoing, GError **error);
+
+/* Where the guest is when it did not end well, in words; the caller's. */
+char *vmf_outgoing_fate(VmfOutgoing *outgoing);
+
+/* The source's libvirtd reaches the destination's over the data link. */
+gboolean vmf_outgoing_carries_libvirt(VmfOutgoing *outgoing);
+
+/* ---- what the pump says (main loop) ---- */
+
+void vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *outgoing);
+void vmf_outgoing_on_pump_ended(VmfPump *pump, const GError *error, VmfOutgoing *outgoing);
