@@ -8,11 +8,14 @@
 
 /*
  * To keep contents takes fresh memory, which costs more than all else that is done to a page. It
- * pays when the link is what is waited for; until that shows there is only this much.
+ * pays when the link is what is waited for; until that shows there is only this much. What goes on
+ * faster than FAT is carried by a link on which sending a page again is as cheap as keeping it,
+ * whatever the next stage waits for (a processor, mostly).
  */
 #define CACHE_AT_FIRST (16 * 1024 * 1024) /* bytes */
 #define HELD_UP_PERIOD (200 * 1000)       /* µs */
 #define HELD_UP 20                        /* percent of it in which the next stage was full */
+#define FAT (128.0 * 1024 * 1024)         /* bytes/s */
 
 struct VmfStages {
     VmfStagesSetup setup;
@@ -34,6 +37,7 @@ struct VmfStages {
 
     /* the rewriter's */
     gint64 held_up, held_up_since; /* µs that the next stage took, and from when on */
+    gsize handed_on;               /* bytes since then */
     gboolean thin;                 /* the link is what is waited for */
 
     /* the packer's */
@@ -73,23 +77,28 @@ vmf_stages_rewritten(gpointer owner, VmfSlice bytes)
     VmfParcel parcel = {.bytes = bytes};
     gint64 begin = g_get_monotonic_time();
 
+    stages->handed_on += bytes.length;
     (void)vmf_duct_push(stages->between ? stages->between : stages->out, &parcel);
     stages->held_up += g_get_monotonic_time() - begin;
 }
 
-/* TRUE when it shows, once, that the link is what is waited for. */
+/* TRUE when it shows that the link is what is waited for, or that it is not any more. */
 static gboolean
-vmf_stages_turns_thin(VmfStages *stages)
+vmf_stages_turns(VmfStages *stages)
 {
     gint64 now = g_get_monotonic_time();
     gint64 period = now - stages->held_up_since;
+    gboolean before = stages->thin;
+    gboolean fat;
 
-    if (stages->thin || period < HELD_UP_PERIOD)
+    if (period < HELD_UP_PERIOD)
         return FALSE;
-    stages->thin = stages->held_up * 100 > period * HELD_UP;
+    fat = (double)stages->handed_on * G_USEC_PER_SEC >= FAT * (double)period;
+    stages->thin = !fat && (before || stages->held_up * 100 > period * HELD_UP);
     stages->held_up = 0;
+    stages->handed_on = 0;
     stages->held_up_since = now;
-    return stages->thin;
+    return stages->thin != before;
 }
 
 /* Takes over what was set, and gives out what was counted. */
@@ -110,7 +119,7 @@ vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
     if (vmf_rewrite_why(rewrite))
         g_strlcpy(stages->figures.why, vmf_rewrite_why(rewrite), sizeof stages->figures.why);
     g_mutex_unlock(&stages->lock);
-    if (vmf_stages_turns_thin(stages) || changed) {
+    if (vmf_stages_turns(stages) || changed) {
         vmf_rewrite_set_cache(rewrite,
                               stages->thin ? settings.cache : MIN(settings.cache, CACHE_AT_FIRST));
         vmf_rewrite_set_on(rewrite, settings.delta);
