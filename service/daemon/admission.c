@@ -65,6 +65,13 @@ vmf_admission_check(const char *name, const char *xml, const VmfAdmissionFacts *
                     "(RequireVmferry in its vmferryd.conf)");
         return FALSE;
     }
+    if (facts->closed_policy && !facts->expected) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_REFUSED,
+                    "vmferry: policy '%s' of the destination takes guest '%s' by 'vmferry migrate' "
+                    "only (failure mode closed)",
+                    facts->closed_policy, name);
+        return FALSE;
+    }
     if (!facts->expected && facts->migrations >= facts->migrations_max) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
                     "vmferry: %u migrations run already, which is the limit of the destination "

@@ -16,7 +16,8 @@ typedef struct {
     guint migrations, migrations_max;
     gboolean expected; /* the guest's vmferryd has announced it */
     gboolean maintenance;
-    gboolean require_us; /* guests may only come by vmferry migrate */
+    gboolean require_us;       /* guests may only come by vmferry migrate */
+    const char *closed_policy; /* the policy that says so of this guest; NULL: none does */
 } VmfAdmissionFacts;
 
 /* Reads what the kernel tells; the rest stays. */

@@ -160,6 +160,7 @@ vmf_config_load(const char *path, GError **error)
         {"Ways", "CapturePortLast", KEY_NUMBER, &last, 1, 65535},
         {"Hook", "FailClosed", KEY_BOOL, &config->fail_closed, 0, 0},
         {"Hook", "RequireVmferry", KEY_BOOL, &config->require_vmferry, 0, 0},
+        {"Hook", "CheckGuests", KEY_BOOL, &config->check_guests, 0, 0},
         {"Hook", "MemoryReserve", KEY_NUMBER, &config->memory_reserve, 0, 1 << 20},
         {"Paths", "CacheDirectory", KEY_PATH, &config->cache_directory, 0, 0},
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
@@ -176,6 +177,7 @@ vmf_config_load(const char *path, GError **error)
     config->inspect_path = g_strdup(VMF_INSPECT_PATH);
     config->run_directory = g_strdup(VMF_RUNDIR);
     config->memory_reserve = 256;
+    config->check_guests = TRUE;
     config->cache_directory = g_strdup(VMF_CACHEDIR);
     config->sockets = TRUE;
     config->max_migrations = 8;

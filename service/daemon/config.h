@@ -31,6 +31,7 @@ typedef struct {
     guint memory_reserve;       /* MiB that guests which arrive leave free */
     gboolean require_vmferry;   /* the hook lets guests in by vmferry migrate only */
     gboolean fail_closed;       /* the hook lets none in when we do not answer */
+    gboolean check_guests;      /* the hook asks this host's emulator about guests that arrive */
     char *cache_directory;      /* what was found out about emulators */
     gboolean capture;           /* plain migrations to peers go through us */
     VmfPorts capture_ports;     /* that libvirt gives to migrations, on both hosts */

@@ -2,8 +2,6 @@
 #include "daemon/manager-ways.h"
 
 #include "base/error.h"
-#include "base/log.h"
-#include "daemon/admission.h"
 #include "daemon/authority.h"
 #include "daemon/capture.h"
 #include "daemon/manager.h"
@@ -75,73 +73,11 @@ vmf_manager_on_set_capture(VmfBusManager *skeleton, GDBusMethodInvocation *invoc
     return TRUE;
 }
 
-/* ---- Hook ---- */
-
-static gboolean
-vmf_hook_admits(VmfDaemon *daemon, const char *guest, const char *xml, GError **error)
-{
-    const VmfConfig *config = vmf_daemon_get_config(daemon);
-    VmfAdmissionFacts facts = {
-        .memory_reserve = (guint64)config->memory_reserve << 20,
-        .migrations = vmf_daemon_count_running(daemon),
-        .migrations_max = config->max_migrations,
-        .expected = vmf_daemon_expects_guest(daemon, guest),
-        .maintenance = vmf_daemon_get_maintenance(daemon),
-        .require_us = config->require_vmferry,
-    };
-
-    vmf_admission_facts(&facts);
-    return vmf_admission_check(guest, xml, &facts, error);
-}
-
-/* The XML that libvirt is to use instead, or NULL; the caller's. */
-static char *
-vmf_hook_rewrite(VmfDaemon *daemon, const char *guest, const char *xml)
-{
-    const VmfRewrite *rewrite = vmf_daemon_get_rewrite(daemon);
-    g_auto(GStrv) changes = NULL;
-    char *changed = rewrite ? vmf_rewrite_apply(rewrite, xml, &changes, NULL) : NULL;
-
-    for (char **change = changes; change && *change; change++)
-        vmf_info(NULL, "guest '%s' arrives with another %s", guest, *change);
-    return changed;
-}
-
-static void
-vmf_hook_authorized(GDBusMethodInvocation *invocation, gpointer daemon)
-{
-    const char *guest, *operation, *suboperation, *extra, *xml;
-    g_autoptr(GError) error = NULL;
-    g_autofree char *changed = NULL;
-
-    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(&s&s&s&s&s)", &guest,
-                  &operation, &suboperation, &extra, &xml);
-    if (g_str_equal(operation, "migrate") && g_str_equal(suboperation, "begin")) {
-        if (vmf_hook_admits(daemon, guest, xml, &error))
-            changed = vmf_hook_rewrite(daemon, guest, xml);
-        else
-            vmf_warn(NULL, "refused guest '%s': %s", guest, error->message);
-    }
-    g_dbus_method_invocation_return_value(
-        invocation,
-        g_variant_new("(bss)", error == NULL, error ? error->message : "", changed ? changed : ""));
-}
-
-static gboolean
-vmf_manager_on_hook(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, const char *guest,
-                    const char *operation, const char *suboperation, const char *extra,
-                    const char *xml, VmfDaemon *daemon)
-{
-    vmf_authority_check(invocation, vmf_hook_authorized, daemon, NULL);
-    return TRUE;
-}
-
 void
 vmf_manager_serve_ways(VmfDaemon *daemon, VmfBusManager *skeleton)
 {
     vmf_bus_manager_set_capture(skeleton, vmf_daemon_get_config(daemon)->capture);
     g_signal_connect(skeleton, "handle-set-capture", G_CALLBACK(vmf_manager_on_set_capture),
                      daemon);
-    g_signal_connect(skeleton, "handle-hook", G_CALLBACK(vmf_manager_on_hook), daemon);
     g_signal_connect(skeleton, "handle-get-socket", G_CALLBACK(vmf_manager_on_get_socket), daemon);
 }

@@ -7,6 +7,7 @@
 #include "daemon/guest.h"
 #include "daemon/host-offer.h"
 #include "daemon/manager-check.h"
+#include "daemon/manager-hook.h"
 #include "daemon/manager-inspect.h"
 #include "daemon/manager-policy.h"
 #include "daemon/manager-ways.h"
@@ -430,6 +431,7 @@ vmf_manager_new(VmfDaemon *daemon)
     g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);
     vmf_manager_serve_check(daemon, skeleton);
     vmf_manager_serve_ways(daemon, skeleton);
+    vmf_manager_serve_hook(daemon, skeleton);
     vmf_manager_serve_inspect(daemon, skeleton);
     vmf_manager_serve_policy(daemon, skeleton);
     g_signal_connect_object(vmf_daemon_get_libvirt(daemon), "connected",

@@ -18,6 +18,7 @@ typedef struct {
     const char *name; /* of the guest here */
     const char *uuid;
     const char *xml;
+    guint32 version; /* of the source's emulator; 0: not known */
     VmfDomainXml *domain;
     GPtrArray *concerns;
     GVariantDict answer;
@@ -41,6 +42,7 @@ vmf_reply_read(VmfReply *self, GError **error)
     g_variant_lookup(self->request, "name", "&s", &self->name);
     g_variant_lookup(self->request, "uuid", "&s", &self->uuid);
     g_variant_lookup(self->request, "xml", "&s", &self->xml);
+    g_variant_lookup(self->request, "version", "u", &self->version);
     if (!self->name || !*self->name || strlen(self->name) > 255)
         problem = "the guest's name is missing or not valid";
     else if (!self->uuid || !g_uuid_string_is_valid(self->uuid))
@@ -226,23 +228,42 @@ vmf_reply_judge_devices(VmfReply *self, virConnectPtr connection, const VmfEmula
     vmf_reply_judge_properties(self, argv);
 }
 
-static void
-vmf_reply_judge_qemu(VmfReply *self, virConnectPtr connection)
+static gboolean
+vmf_reply_is_qemu(VmfReply *self, virConnectPtr connection)
 {
-    g_autoptr(VmfEmulator) emulator = vmf_reply_find_emulator(self, connection);
-    guint32 version = 0;
+    return g_strcmp0(virConnectGetType(connection), "QEMU") == 0 && self->domain->emulator &&
+           self->domain->machine;
+}
 
+/* In `ret_emulator`, the caller's, what would run the guest, or NULL. Whether it can at all. */
+static gboolean
+vmf_reply_judge_qemu(VmfReply *self, virConnectPtr connection, VmfEmulator **ret_emulator)
+{
+    VmfEmulator *emulator = vmf_reply_find_emulator(self, connection);
+
+    *ret_emulator = emulator;
     vmf_reply_judge_firmware(self);
     if (!emulator)
-        return;
-    g_variant_lookup(self->request, "version", "u", &version);
-    vmf_judge_emulator(self->concerns, emulator, self->domain->machine, version);
-    g_variant_dict_insert_value(&self->answer, "emulator",
-                                vmf_emulator_to_variant(emulator, FALSE));
+        return FALSE;
+    vmf_judge_emulator(self->concerns, emulator, self->domain->machine, self->version);
     if (emulator->problem || !vmf_emulator_find_machine(emulator, self->domain->machine))
-        return;
+        return FALSE;
     vmf_reply_judge_cpu(self, connection);
     vmf_reply_judge_devices(self, connection, emulator);
+    return TRUE;
+}
+
+static void
+vmf_reply_add_qemu(VmfReply *self, virConnectPtr connection)
+{
+    g_autoptr(VmfEmulator) emulator = NULL;
+    gboolean able = vmf_reply_judge_qemu(self, connection, &emulator);
+
+    if (emulator)
+        g_variant_dict_insert_value(&self->answer, "emulator",
+                                    vmf_emulator_to_variant(emulator, FALSE));
+    if (!able)
+        return;
     vmf_reply_add_missing(self, emulator);
     vmf_reply_add_dump(self);
 }
@@ -261,10 +282,29 @@ vmf_precheck_answer(VmfDaemon *daemon, GVariant *request, GError **error)
     if (!connection)
         return NULL;
     vmf_reply_judge_host(&self, connection);
-    if (g_strcmp0(virConnectGetType(connection), "QEMU") == 0 && self.domain->emulator &&
-        self.domain->machine)
-        vmf_reply_judge_qemu(&self, connection);
+    if (vmf_reply_is_qemu(&self, connection))
+        vmf_reply_add_qemu(&self, connection);
     vmf_concerns_sort(self.concerns);
     g_variant_dict_insert_value(&self.answer, "findings", vmf_concerns_to_variant(self.concerns));
     return g_variant_dict_end(&self.answer);
+}
+
+GPtrArray *
+vmf_precheck_judge_arrival(VmfDaemon *daemon, const char *xml, GError **error)
+{
+    g_auto(VmfReply) self = {.daemon = daemon, .xml = xml};
+    g_autoptr(virConnect) connection = NULL;
+    g_autoptr(VmfEmulator) emulator = NULL;
+
+    g_variant_dict_init(&self.answer, NULL);
+    self.concerns = vmf_concerns_new();
+    self.domain = vmf_domain_xml_parse(xml, error);
+    connection =
+        self.domain ? vmf_libvirt_open(vmf_daemon_get_config(daemon)->libvirt_uri, error) : NULL;
+    if (!connection)
+        return NULL;
+    if (vmf_reply_is_qemu(&self, connection))
+        vmf_reply_judge_qemu(&self, connection, &emulator);
+    vmf_concerns_sort(self.concerns);
+    return g_steal_pointer(&self.concerns);
 }

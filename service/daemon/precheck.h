@@ -38,6 +38,13 @@ VmfArgv *vmf_precheck_get_argv(virConnectPtr connection, const char *xml, GError
 /* What Link.Check answers; floating. Errors: INVALID_ARGUMENT, LIBVIRT_UNAVAILABLE. */
 GVariant *vmf_precheck_answer(VmfDaemon *daemon, GVariant *request, GError **error);
 
+/*
+ * Concerns about a guest of which nothing is known but its XML: whoever sends it did not ask. This
+ * host's emulator, CPU, firmware and devices; memory and names are not looked at. Sorted.
+ * Errors: INVALID_ARGUMENT, LIBVIRT_UNAVAILABLE.
+ */
+GPtrArray *vmf_precheck_judge_arrival(VmfDaemon *daemon, const char *xml, GError **error);
+
 #define VMF_PRECHECK_XML_MAX (4u << 20)    /* bytes of domain XML */
 #define VMF_PRECHECK_PACKED_MAX (1u << 20) /* bytes of a dump on the link */
 #define VMF_PRECHECK_TYPES_MAX 4096u
