@@ -94,10 +94,11 @@ class Lab:
         pairs = (row.split(":", 1) for row in rows.splitlines() if ":" in row)
         return {key.strip(): int(value) for key, value in pairs if value.strip().isdigit()}
 
-    def gap_ms(self, guest):
-        """The heartbeat's silence at the latest switch; the guest must be right."""
-        return json.loads(self("guest", "check", guest, "--wait-sweep", "--json"))[
-            "switches"][-1]["gap_ms"]
+    def gap_ms(self, guest, sweep=True):
+        """The heartbeat's silence at the latest switch; the guest must be right. sweep: after all of
+        its memory was verified once more, for which it must do so."""
+        options = ("--wait-sweep", "--json") if sweep else ("--json",)
+        return json.loads(self("guest", "check", guest, *options))["switches"][-1]["gap_ms"]
 
     def cpu(self):
         """CPU seconds used so far in both hosts, by process name; what ended is counted too."""
