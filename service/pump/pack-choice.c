@@ -2,17 +2,24 @@
 #include "pump/pack-choice.h"
 
 #define PERIOD (100 * 1000)            /* µs that a decision is based on */
+#define PERIOD_RAW (50 * 1000)         /* the same while nothing is packed */
 #define SETTLE (50 * 1000)             /* µs of a trial in which buffers fill or drain */
 #define TRY_FIRST (700 * 1000)         /* µs between trials, at first */
 #define TRY_LAST (30 * G_USEC_PER_SEC) /* and in the end */
 #define TRY_RARER 4
 #define STEP_UP_EVERY (2 * G_USEC_PER_SEC)
-#define WORTH 1.04  /* in / out that is worth the work */
-#define FASTER 1.1  /* that is faster, and not chance */
-#define BUSY 0.85   /* share of the time in which the packer holds others up */
-#define BLOCKED 0.2 /* and in which the link does */
-#define RESERVE 0.6 /* share of the time that a harder way may take */
-#define STARVED 0.7 /* share of the time with work, below which QEMU is what is waited for */
+#define WORTH 1.04     /* in / out that is worth the work */
+#define FASTER 1.1     /* that is faster, and not chance */
+#define PROMISING 1.25 /* times as fast, if the samples are right: worth a trial */
+#define BUSY 0.85      /* share of the time in which the packer holds others up */
+#define BLOCKED 0.2    /* and in which the link does */
+#define RESERVE 0.6    /* share of the time that a harder way may take */
+#define STARVED 0.7    /* share of the time with work, below which QEMU is what is waited for */
+#define CHEAP 0.25     /* share of a processor that packing may take, whatever is waited for */
+#define LEFT 0.6       /* of a sample's speed, when the other stages run beside it */
+#define SAMPLE_FIRST (256 * 1024)     /* bytes between two samples, at first */
+#define SAMPLE_LAST (4 * 1024 * 1024) /* and in the end */
+#define SAMPLE_KEEP 0.8               /* weight of what was before, after the next sample */
 
 /* From not at all to hard; `cost`: time per byte, about, of the cheapest. */
 static const struct {
@@ -26,14 +33,14 @@ static const struct {
     {{.level = 3, .far = TRUE}, 3.2},
 };
 
-#define FIRST 3 /* a link that is not known yet is taken for thin */
 #define RAW 0
 #define TRIAL 2
+#define THIN 3 /* for a link that leaves the time */
 
 void
 vmf_pack_choice_init(VmfPackChoice *choice)
 {
-    *choice = (VmfPackChoice){.wanted = VMF_PACK_AUTO, .at = FIRST, .try_interval = TRY_FIRST};
+    *choice = (VmfPackChoice){.wanted = VMF_PACK_AUTO, .at = RAW};
 }
 
 void
@@ -46,7 +53,8 @@ static void
 vmf_pack_choice_go(VmfPackChoice *choice, guint at)
 {
     choice->at = at;
-    choice->since = choice->sum.end;
+    choice->since = choice->tried = choice->sum.end;
+    choice->try_interval = TRY_FIRST;
 }
 
 /* Whether packing itself shall be another. */
@@ -76,24 +84,49 @@ vmf_pack_choice_judge(VmfPackChoice *choice, double rate)
     choice->trying = FALSE;
     if (rate > choice->rate * FASTER && (!packed || choice->ratio > WORTH)) {
         vmf_pack_choice_go(choice, packed ? TRIAL : RAW);
-        choice->try_interval = TRY_FIRST;
     } else {
-        choice->try_interval = MIN(choice->try_interval * TRY_RARER, TRY_LAST);
+        choice->try_interval = CLAMP(choice->try_interval * TRY_RARER, TRY_FIRST, TRY_LAST);
     }
+}
+
+/* Nothing is packed. TRUE: that is worth a trial. */
+static gboolean
+vmf_pack_choice_foresee(VmfPackChoice *choice, double wall, double rate)
+{
+    double ratio = choice->sample_in / MAX(choice->sample_out, 1);
+    gboolean blocked = (double)choice->sum.blocked / wall > BLOCKED;
+    double speed = choice->speed * LEFT;
+
+    if (choice->speed <= 0 || ratio < WORTH)
+        return FALSE;
+    if (rate * (blocked ? ratio : 1) < choice->speed * CHEAP) {
+        vmf_pack_choice_go(choice, blocked ? THIN : TRIAL);
+        return FALSE;
+    }
+    return blocked && MIN(speed, rate * ratio) > rate * PROMISING;
+}
+
+/* Packing. TRUE: as they are, bytes might go faster. */
+static gboolean
+vmf_pack_choice_doubt(VmfPackChoice *choice, double wall)
+{
+    const VmfPackBatch *sum = &choice->sum;
+    double busy = (double)sum->busy / wall, work = busy + (double)sum->blocked / wall;
+
+    vmf_pack_choice_adjust(choice, wall);
+    return choice->at != RAW && work > STARVED && busy > CHEAP;
 }
 
 static void
 vmf_pack_choice_decide(VmfPackChoice *choice, double wall, double rate)
 {
     const VmfPackBatch *sum = &choice->sum;
-    double work = (double)(sum->busy + sum->blocked) / wall;
+    gboolean other = choice->at == RAW
+                         ? vmf_pack_choice_foresee(choice, wall, rate * G_USEC_PER_SEC)
+                         : vmf_pack_choice_doubt(choice, wall);
 
-    if (choice->tried == 0)
-        choice->tried = sum->end; /* the first one not at once */
-    if (choice->at != RAW)
-        vmf_pack_choice_adjust(choice, wall);
     choice->rate = rate;
-    choice->trying = work > STARVED && sum->end - choice->tried > choice->try_interval;
+    choice->trying = other && sum->end - choice->tried > choice->try_interval;
     if (choice->trying)
         choice->tried = sum->end;
 }
@@ -104,6 +137,7 @@ vmf_pack_choice_note(VmfPackChoice *choice, const VmfPackBatch *batch)
     VmfPackBatch *sum = &choice->sum;
     gint64 wall;
 
+    choice->total += batch->in;
     if (choice->trying && batch->begin < choice->tried + SETTLE)
         return;
     if (sum->begin == 0)
@@ -114,7 +148,7 @@ vmf_pack_choice_note(VmfPackChoice *choice, const VmfPackBatch *batch)
     sum->busy += batch->busy;
     sum->blocked += batch->blocked;
     wall = sum->end - sum->begin;
-    if (wall < PERIOD || sum->in == 0)
+    if (wall < (vmf_pack_choice_way(choice).raw ? PERIOD_RAW : PERIOD) || sum->in == 0)
         return;
     if (choice->trying == (choice->at == RAW)) /* these were packed */
         choice->ratio = (double)sum->in / (double)MAX(sum->out, 1);
@@ -123,6 +157,25 @@ vmf_pack_choice_note(VmfPackChoice *choice, const VmfPackBatch *batch)
     else
         vmf_pack_choice_decide(choice, (double)wall, (double)sum->in / (double)wall);
     *sum = (VmfPackBatch){0};
+}
+
+gboolean
+vmf_pack_choice_wants_sample(const VmfPackChoice *choice)
+{
+    guint64 since = choice->total - choice->sampled;
+
+    return choice->wanted == VMF_PACK_AUTO && vmf_pack_choice_way(choice).raw &&
+           (choice->sample_in <= 0 || since >= CLAMP(choice->total / 8, SAMPLE_FIRST, SAMPLE_LAST));
+}
+
+void
+vmf_pack_choice_note_sample(VmfPackChoice *choice, gsize in, gsize out, gint64 time)
+{
+    choice->sampled = choice->total;
+    choice->sample_in = choice->sample_in * SAMPLE_KEEP + (double)in;
+    choice->sample_out = choice->sample_out * SAMPLE_KEEP + (double)out;
+    /* what is slower was interrupted, or the first one */
+    choice->speed = MAX(choice->speed * 0.9, (double)in * G_USEC_PER_SEC / (double)MAX(time, 1));
 }
 
 VmfPackWay

@@ -2,14 +2,16 @@
 /*
  * How hard to pack, by what it did for us lately.
  *
- * What counts is how fast QEMU gets rid of its bytes. Whether the link, this host's processor or
- * the other's is what everybody waits for cannot be told from here; so now and then the other thing
- * is tried for a moment, bytes as they are or packed ones, and the faster way is kept. When that
- * was clear the next trial is far off. Nothing is tried while the packer waits for QEMU: then it
- * holds nobody up. What does not get smaller goes as it is.
+ * What counts is how fast QEMU gets rid of its bytes. Bytes go as they are at first, and where that
+ * is held up by nothing, or by processors. Now and then a few of them are packed aside, which costs
+ * next to nothing and tells how much smaller they get, and how fast. From that and from what the
+ * link drains follows what packing would give: if it takes a small part of a processor only, it is
+ * begun; if it would be faster, it is tried for a moment, since how fast the other processors are
+ * cannot be told from here. When a trial has failed the next one is far off.
  *
  * While packing pays: if the packer waited for the link it tries harder, as far as it would still
- * be fast enough; if it was busy all the time it tries less. That costs the history, so it is rare.
+ * be fast enough; if it was busy all the time it tries less, and at times not at all. To try
+ * harder or less costs the history, so it is rare. What does not get smaller goes as it is.
  *
  * Pure: no clock; times are µs of one monotonic clock, passed in. Threads: one at a time.
  */
@@ -42,6 +44,10 @@ typedef struct {
 
     VmfPackBatch sum; /* since the last decision */
     double ratio;     /* in / out, of what was packed last */
+
+    guint64 total, sampled;       /* bytes in; and as many at the last sample */
+    double sample_in, sample_out; /* of the latest samples */
+    double speed;                 /* bytes/s that a sample was packed at */
 } VmfPackChoice;
 
 void vmf_pack_choice_init(VmfPackChoice *choice);
@@ -51,6 +57,10 @@ void vmf_pack_choice_set(VmfPackChoice *choice, int wanted);
 
 /* Bytes were dealt with (packed or not). */
 void vmf_pack_choice_note(VmfPackChoice *choice, const VmfPackBatch *batch);
+
+/* Some of the bytes that go as they are shall be packed aside; and what came of them in `time`. */
+gboolean vmf_pack_choice_wants_sample(const VmfPackChoice *choice);
+void vmf_pack_choice_note_sample(VmfPackChoice *choice, gsize in, gsize out, gint64 time);
 
 /* For the next batch. */
 VmfPackWay vmf_pack_choice_way(const VmfPackChoice *choice);

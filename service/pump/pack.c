@@ -7,13 +7,16 @@
 #include "pump/batch.h"
 
 #define NEAR_LOG 19 /* window of a way that does not look far */
+#define TRY_LEVEL 1
 
 struct VmfPack {
     guint window_log;
     VmfChunkPool *pool;
     VmfPackSink sink;
     gpointer owner;
-    ZSTD_CCtx *zstd; /* made when first needed: it takes memory */
+    ZSTD_CCtx *zstd;  /* made when first needed: it takes memory */
+    ZSTD_CCtx *aside; /* likewise, for vmf_pack_try() */
+    uint8_t *tried;
 
     VmfPackWay way, next;
     gboolean begins;   /* the next batch begins a frame */
@@ -39,6 +42,8 @@ void
 vmf_pack_free(VmfPack *pack)
 {
     ZSTD_freeCCtx(pack->zstd);
+    ZSTD_freeCCtx(pack->aside);
+    g_free(pack->tried);
     g_clear_pointer(&pack->batch, vmf_chunk_unref);
     g_free(pack);
 }
@@ -133,6 +138,23 @@ vmf_pack_flush(VmfPack *pack)
     parcel.bytes = vmf_slice_keep(&whole); /* a small one in a small piece of memory */
     g_clear_pointer(&pack->batch, vmf_chunk_unref);
     pack->sink(pack->owner, &parcel, pack->taken);
+}
+
+gsize
+vmf_pack_try(VmfPack *pack, const uint8_t *data, gsize length)
+{
+    const gsize room = ZSTD_COMPRESSBOUND(VMF_PACK_TRY_MAX);
+    size_t packed;
+
+    g_assert(length <= VMF_PACK_TRY_MAX);
+    if (!pack->aside)
+        pack->aside = ZSTD_createCCtx();
+    if (!pack->tried)
+        pack->tried = g_malloc(room);
+    packed = ZSTD_compressCCtx(pack->aside, pack->tried, room, data, length, TRY_LEVEL);
+    if (ZSTD_isError(packed))
+        g_error("zstd: %s", ZSTD_getErrorName(packed));
+    return packed;
 }
 
 void

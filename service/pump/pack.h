@@ -19,6 +19,8 @@
 #define VMF_WINDOW_LOG_MIN 17
 #define VMF_WINDOW_LOG_MAX 27
 
+#define VMF_PACK_TRY_MAX (16 * 1024)
+
 /* How hard it tries. */
 typedef struct {
     gboolean raw; /* not at all */
@@ -40,6 +42,9 @@ void vmf_pack_set_way(VmfPack *pack, const VmfPackWay *way);
 
 /* The slice stays the caller's. */
 void vmf_pack_put(VmfPack *pack, const VmfSlice *bytes);
+
+/* What these bytes would be packed, by themselves; nothing of it goes anywhere. */
+gsize vmf_pack_try(VmfPack *pack, const uint8_t *data, gsize length);
 
 /* What was put can be unpacked when this was. */
 void vmf_pack_flush(VmfPack *pack);

@@ -12,10 +12,10 @@
  * faster than FAT is carried by a link on which sending a page again is as cheap as keeping it,
  * whatever the next stage waits for (a processor, mostly).
  */
-#define CACHE_AT_FIRST (16 * 1024 * 1024) /* bytes */
-#define HELD_UP_PERIOD (200 * 1000)       /* µs */
-#define HELD_UP 20                        /* percent of it in which the next stage was full */
-#define FAT (128.0 * 1024 * 1024)         /* bytes/s */
+#define CACHE_AT_FIRST (4 * 1024 * 1024) /* bytes */
+#define HELD_UP_PERIOD (200 * 1000)      /* µs */
+#define HELD_UP 20                       /* percent of it in which the next stage was full */
+#define FAT (128.0 * 1024 * 1024)        /* bytes/s */
 
 struct VmfStages {
     VmfStagesSetup setup;
@@ -232,6 +232,20 @@ vmf_stages_note(VmfStages *stages, gint64 begin)
     stages->packed_in = stages->packed_out = 0;
 }
 
+/* Packs a little aside, if it is to be known whether it would pay. */
+static void
+vmf_stages_sample(VmfStages *stages, VmfPack *pack, const VmfSlice *bytes)
+{
+    gsize length = MIN(bytes->length, VMF_PACK_TRY_MAX), packed;
+    gint64 begin;
+
+    if (length < VMF_PACK_TRY_MAX / 4 || !vmf_pack_choice_wants_sample(&stages->choice))
+        return;
+    begin = vmf_stages_cpu();
+    packed = vmf_pack_try(pack, bytes->data, length);
+    vmf_pack_choice_note_sample(&stages->choice, length, packed, vmf_stages_cpu() - begin);
+}
+
 static gpointer
 vmf_stages_pack(gpointer data)
 {
@@ -253,6 +267,7 @@ vmf_stages_pack(gpointer data)
         }
         if (answer != VMF_DUCT_PARCEL)
             continue;
+        vmf_stages_sample(stages, pack, &parcel.bytes);
         vmf_pack_put(pack, &parcel.bytes);
         vmf_chunk_unref(parcel.bytes.chunk);
         vmf_stages_note(stages, begin);

@@ -93,12 +93,12 @@ test_all(void **state)
 {
     static const char *const options[] = {
         "{'xbzrle': <true>, 'unchanged': <true>, 'cache': <@t 1000000>}",
-        "{'zstd-window': <@u 17>}",
+        "{'zstd-window': <@u 17>, 'zstd': <@i 1>}",
         "{'zstd-window': <@u 17>, 'zstd': <@i 0>}",
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 24>, 'cache': <@t 1000000>}",
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 27>, 'zstd': <@i 3>, "
         "'cache': <@t 100000>}",
-        "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, 'delta': <false>}",
+        "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, 'zstd': <@i 1>, 'delta': <false>}",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(options); i++) {
