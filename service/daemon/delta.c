@@ -73,6 +73,8 @@ vmf_delta_show(VmfBusMigration *migration, GVariant *statistics)
 {
     g_autoptr(GVariant) pages =
         g_variant_lookup_value(statistics, "pages", G_VARIANT_TYPE("a{st}"));
+    g_autoptr(GVariant) curve =
+        g_variant_lookup_value(statistics, "reuse-curve", G_VARIANT_TYPE("a(td)"));
     guint64 hits = vmf_delta_number(statistics, "cache-hits");
     guint64 misses = vmf_delta_number(statistics, "cache-misses");
     const char *untouched = "";
@@ -84,6 +86,11 @@ vmf_delta_show(VmfBusMigration *migration, GVariant *statistics)
     g_variant_lookup(statistics, "zstd-level", "i", &level);
     vmf_bus_migration_set_pages(migration, pages);
     vmf_bus_migration_set_delta_bytes(migration, vmf_delta_number(statistics, "delta-bytes"));
+    vmf_bus_migration_set_encode_rate(migration,
+                                      vmf_ratio(vmf_delta_number(statistics, "delta-from"),
+                                                vmf_delta_number(statistics, "delta-bytes")));
+    if (curve)
+        vmf_bus_migration_set_reuse_curve(migration, curve);
     vmf_bus_migration_set_cache_size(migration, vmf_delta_number(statistics, "cache-used"));
     vmf_bus_migration_set_cache_miss_rate(migration, vmf_ratio(misses, hits + misses));
     vmf_bus_migration_set_zstd_ratio(migration,

@@ -8,6 +8,7 @@ struct VmfBases {
     guint page_size;
     VmfPageCache *cache;
     VmfFingerprints *prints;
+    VmfSampler *sampler;
 };
 
 VmfBases *
@@ -22,6 +23,7 @@ vmf_bases_new(guint page_size, guint64 cache, GError **error)
     self->page_size = page_size;
     self->prints = prints;
     self->cache = vmf_page_cache_new(page_size, cache);
+    self->sampler = vmf_sampler_new(page_size);
     return self;
 }
 
@@ -30,23 +32,26 @@ vmf_bases_free(VmfBases *self)
 {
     vmf_page_cache_free(self->cache);
     vmf_fingerprints_free(self->prints);
+    vmf_sampler_free(self->sampler);
     g_free(self);
 }
 
 static uint64_t
-vmf_bases_key(const VmfBases *self, const VmfPage *page)
+vmf_bases_key(const VmfBases *self, const VmfRamBlock *block, uint64_t address)
 {
-    return vmf_page_key(page->block->index, page->address / self->page_size);
+    return vmf_page_key(block->index, address / self->page_size);
 }
 
 int
 vmf_bases_send(VmfBases *self, const VmfPage *page, uint8_t *out, gsize room)
 {
-    uint64_t key = vmf_bases_key(self, page);
+    uint64_t key = vmf_bases_key(self, page->block, page->address);
     size_t length = 0;
-    VmfCoded coded = vmf_page_cache_encode(self->cache, key, page->data, out, room, &length);
+    VmfCoded coded;
     gboolean same;
 
+    vmf_sampler_put(self->sampler, key);
+    coded = vmf_page_cache_encode(self->cache, key, page->data, out, room, &length);
     if (coded == VMF_CODED_EQUAL)
         return VMF_BASES_EQUAL;
     same = vmf_fingerprints_put(self->prints, key, page->data);
@@ -56,9 +61,18 @@ vmf_bases_send(VmfBases *self, const VmfPage *page, uint8_t *out, gsize room)
 }
 
 void
+vmf_bases_expect(VmfBases *self, const VmfRamBlock *block, uint64_t address, const uint8_t *data)
+{
+    uint64_t key = vmf_bases_key(self, block, address);
+
+    vmf_page_cache_expect(self->cache, key, data);
+    vmf_fingerprints_expect(self->prints, key);
+}
+
+void
 vmf_bases_pass(VmfBases *self, const VmfPage *page)
 {
-    uint64_t key = vmf_bases_key(self, page);
+    uint64_t key = vmf_bases_key(self, page->block, page->address);
 
     vmf_page_cache_drop(self->cache, key);
     if (page->kind == VMF_PAGE_ZERO && page->fill == 0)
@@ -88,4 +102,10 @@ vmf_bases_get_figures(const VmfBases *self, VmfBasesFigures *ret)
         .cache_limit = cache.limit,
         .tables = cache.tables + vmf_fingerprints_size(self->prints),
     };
+}
+
+const VmfSampler *
+vmf_bases_sampler(const VmfBases *self)
+{
+    return self->sampler;
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "delta/sampler.h"
 #include "stream/stream.h"
 
 #define VMF_BASES_WHOLE 0    /* send it as it is */
@@ -27,6 +28,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfBases, vmf_bases_free)
  */
 int vmf_bases_send(VmfBases *bases, const VmfPage *page, uint8_t *out, gsize room);
 
+/*
+ * Which page the vmf_bases_send() after the next one will be given, and where: its memory is
+ * fetched meanwhile. May be wrong, but `data` must stay readable until then.
+ */
+void vmf_bases_expect(VmfBases *bases, const VmfRamBlock *block, uint64_t address,
+                      const uint8_t *data);
+
 /* A record goes to the destination as it came. */
 void vmf_bases_pass(VmfBases *bases, const VmfPage *page);
 
@@ -39,3 +47,6 @@ typedef struct {
 } VmfBasesFigures;
 
 void vmf_bases_get_figures(const VmfBases *bases, VmfBasesFigures *ret);
+
+/* How large a cache would have missed how much of what was sent again; delta/sampler.h. */
+const VmfSampler *vmf_bases_sampler(const VmfBases *bases);

@@ -8,6 +8,7 @@
 #include "pump/tail.h"
 #include "stream/stream.h"
 
+#define RAM_WHOLE 0x08
 #define RAM_CONTINUE 0x20
 #define RAM_XBZRLE 0x40
 #define XBZRLE_ENCODING 1
@@ -22,6 +23,7 @@ struct VmfRewrite {
 
     VmfReader *reader;
     VmfSliceQueue unread; /* fed to the reader, and not part of an event yet */
+    VmfBytes input;       /* what it was fed last */
     gsize passed;         /* of these: went by already */
     VmfBases *bases;      /* from the list of RAM blocks on */
     gboolean on;
@@ -200,6 +202,23 @@ vmf_rewrite_put_head(uint8_t *to, const VmfPage *page)
     return n + 1 + LENGTH_SIZE;
 }
 
+/* The next record mostly follows at once, and is of the same kind. */
+static void
+vmf_rewrite_look_ahead(VmfRewrite *self, const VmfEvent *event)
+{
+    const uint8_t *after = event->raw + event->raw_length;
+    VmfBytes next = self->input;
+    guint64 head;
+
+    if (after < next.data || after > next.data + next.length)
+        return; /* the reader keeps this record */
+    next.position = (gsize)(after - next.data);
+    head = vmf_bytes_get_u64(&next);
+    after = vmf_bytes_get_data(&next, event->page.length);
+    if (after && (head & (event->page.length - 1)) == (RAM_WHOLE | RAM_CONTINUE))
+        vmf_bases_expect(self->bases, event->page.block, head, after);
+}
+
 static void
 vmf_rewrite_whole(VmfRewrite *self, const VmfEvent *event)
 {
@@ -208,14 +227,17 @@ vmf_rewrite_whole(VmfRewrite *self, const VmfEvent *event)
     gsize room = page->length - 1 - LENGTH_SIZE - 1;
     uint8_t *to = vmf_rewrite_reserve(self, HEAD_MAX + page->length);
     gsize head = vmf_rewrite_put_head(to, page);
-    int length = vmf_bases_send(self->bases, page, to + head, self->setup.xbzrle ? room : 0);
+    int length;
 
+    vmf_rewrite_look_ahead(self, event);
+    length = vmf_bases_send(self->bases, page, to + head, self->setup.xbzrle ? room : 0);
     if (length == VMF_BASES_EQUAL && self->setup.unchanged && page->continued) {
         self->figures.unchanged++;
     } else if (length > 0) {
         vmf_put_u16(to + head - LENGTH_SIZE, (uint16_t)length);
         self->filled += head + (gsize)length;
         self->figures.delta++;
+        self->figures.delta_from += page->length;
         self->figures.delta_bytes += (guint64)length;
     } else {
         self->figures.whole++;
@@ -357,6 +379,7 @@ vmf_rewrite_put(VmfRewrite *self, const VmfSlice *bytes)
         vmf_rewrite_pass(self, bytes);
         self->passed += bytes->length;
     }
+    self->input = VMF_BYTES(bytes->data, bytes->length);
     vmf_reader_feed(self->reader, bytes->data, bytes->length);
     while (vmf_rewrite_reads(self) &&
            (status = vmf_reader_next(self->reader, &event, &error)) == VMF_READ_EVENT)
@@ -446,4 +469,14 @@ vmf_rewrite_get_figures(const VmfRewrite *self, VmfRewriteFigures *ret)
     ret->bases = bases;
     ret->bases.hits += self->before.hits;
     ret->bases.misses += self->before.misses;
+}
+
+guint
+vmf_rewrite_get_curve(const VmfRewrite *self, VmfSamplerPoint *ret_points, guint count,
+                      guint64 *ret_repeats)
+{
+    const VmfSampler *sampler = self->bases ? vmf_bases_sampler(self->bases) : NULL;
+
+    *ret_repeats = sampler ? vmf_sampler_repeats(sampler) : 0;
+    return sampler ? vmf_sampler_curve(sampler, ret_points, count) : 0;
 }

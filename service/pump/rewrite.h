@@ -44,7 +44,7 @@ typedef struct {
 
 typedef struct {
     guint64 zero, unchanged, delta, whole; /* page records, by what became of them */
-    guint64 delta_bytes;                   /* of XBZRLE data */
+    guint64 delta_from, delta_bytes;       /* bytes of pages, and of the XBZRLE data they became */
     guint64 in, out;                       /* bytes */
     VmfBasesFigures bases;
 } VmfRewriteFigures;
@@ -80,3 +80,7 @@ const GError *vmf_rewrite_error(const VmfRewrite *rewrite);
 gboolean vmf_rewrite_is_postcopy(const VmfRewrite *rewrite);
 
 void vmf_rewrite_get_figures(const VmfRewrite *rewrite, VmfRewriteFigures *ret);
+
+/* Up to `count` points of vmf_sampler_curve(), how many; and the pages that it is made from. */
+guint vmf_rewrite_get_curve(const VmfRewrite *rewrite, VmfSamplerPoint *ret_points, guint count,
+                            guint64 *ret_repeats);

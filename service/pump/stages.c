@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pump/stages.h"
 
+#include <string.h>
 #include <time.h>
 
 #define DUCT (512 * 1024)     /* bytes before a stage */
@@ -84,16 +85,12 @@ vmf_stages_rewritten(gpointer owner, VmfSlice bytes)
 
 /* TRUE when it shows that the link is what is waited for, or that it is not any more. */
 static gboolean
-vmf_stages_turns(VmfStages *stages)
+vmf_stages_turns(VmfStages *stages, gint64 now)
 {
-    gint64 now = g_get_monotonic_time();
     gint64 period = now - stages->held_up_since;
     gboolean before = stages->thin;
-    gboolean fat;
+    gboolean fat = (double)stages->handed_on * G_USEC_PER_SEC >= FAT * (double)period;
 
-    if (period < HELD_UP_PERIOD)
-        return FALSE;
-    fat = (double)stages->handed_on * G_USEC_PER_SEC >= FAT * (double)period;
     stages->thin = !fat && (before || stages->held_up * 100 > period * HELD_UP);
     stages->held_up = 0;
     stages->handed_on = 0;
@@ -101,10 +98,29 @@ vmf_stages_turns(VmfStages *stages)
     return stages->thin != before;
 }
 
+/* What is worth more work than a count. */
+static void
+vmf_stages_show_curve(VmfStages *stages, const VmfRewrite *rewrite)
+{
+    VmfSamplerPoint points[VMF_CURVE_POINTS];
+    guint64 repeats;
+    guint n = vmf_rewrite_get_curve(rewrite, points, VMF_CURVE_POINTS, &repeats);
+
+    if (n == 0)
+        return; /* the last one stays */
+    g_mutex_lock(&stages->lock);
+    memcpy(stages->figures.curve, points, n * sizeof *points);
+    stages->figures.curve_points = n;
+    stages->figures.repeats = repeats;
+    g_mutex_unlock(&stages->lock);
+}
+
 /* Takes over what was set, and gives out what was counted. */
 static void
 vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
 {
+    gint64 now = g_get_monotonic_time();
+    gboolean over = now - stages->held_up_since >= HELD_UP_PERIOD;
     VmfStagesSettings settings;
     const char *give_up;
     gboolean changed;
@@ -119,7 +135,9 @@ vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
     if (vmf_rewrite_why(rewrite))
         g_strlcpy(stages->figures.why, vmf_rewrite_why(rewrite), sizeof stages->figures.why);
     g_mutex_unlock(&stages->lock);
-    if (vmf_stages_turns(stages) || changed) {
+    if (over)
+        vmf_stages_show_curve(stages, rewrite);
+    if ((over && vmf_stages_turns(stages, now)) || changed) {
         vmf_rewrite_set_cache(rewrite,
                               stages->thin ? settings.cache : MIN(settings.cache, CACHE_AT_FIRST));
         vmf_rewrite_set_on(rewrite, settings.delta);

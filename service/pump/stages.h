@@ -40,8 +40,14 @@ typedef struct {
     int zstd;      /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
 } VmfStagesSettings;
 
+#define VMF_CURVE_POINTS 16
+
 typedef struct {
     VmfRewriteFigures rewrite;
+    VmfSamplerPoint
+        curve[VMF_CURVE_POINTS]; /* of the reuse distances, every 200 ms; and from how */
+    guint curve_points;          /* many pages */
+    guint64 repeats;
     guint64 pack_in, pack_out; /* bytes of what was packed, before and after */
     guint64 raw;               /* bytes that were not */
     VmfPackWay way;

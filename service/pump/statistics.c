@@ -40,6 +40,18 @@ vmf_statistics_pages(const VmfRewriteFigures *figures)
     return g_variant_builder_end(&builder);
 }
 
+static GVariant *
+vmf_statistics_curve(const VmfStagesFigures *stages)
+{
+    GVariantBuilder builder;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a(td)"));
+    for (guint i = 0; i < stages->curve_points; i++)
+        g_variant_builder_add(&builder, "(td)", stages->curve[i].bytes,
+                              stages->curve[i].miss_ratio);
+    return g_variant_builder_end(&builder);
+}
+
 static void
 vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
 {
@@ -50,12 +62,14 @@ vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
     } numbers[] = {
         {"stages-in", rewrite->in},
         {"stages-out", stages->pack_out + stages->raw},
+        {"delta-from", rewrite->delta_from},
         {"delta-bytes", rewrite->delta_bytes},
         {"cache-hits", rewrite->bases.hits},
         {"cache-misses", rewrite->bases.misses},
         {"cache-used", rewrite->bases.cache_used},
         {"cache-size", rewrite->bases.cache_limit},
         {"tables", rewrite->bases.tables},
+        {"repeats", stages->repeats},
         {"zstd-in", stages->pack_in},
         {"zstd-out", stages->pack_out},
         {"cpu-delta-us", (guint64)stages->rewrite_cpu},
@@ -63,6 +77,7 @@ vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
     };
 
     g_variant_dict_insert_value(dict, "pages", vmf_statistics_pages(rewrite));
+    g_variant_dict_insert_value(dict, "reuse-curve", vmf_statistics_curve(stages));
     for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++)
         g_variant_dict_insert(dict, numbers[i].name, "t", numbers[i].value);
     g_variant_dict_insert(dict, "zstd-level", "i", stages->way.raw ? 0 : stages->way.level);

@@ -280,6 +280,37 @@ test_cut(void **state)
     clear(&fixture);
 }
 
+/* All pages come again and again, in the same order: no smaller cache would have them. */
+static void
+test_curve(void **state)
+{
+    g_autofree Guest *guest = g_new(Guest, 1);
+    VmfSamplerPoint points[8];
+    Fixture fixture;
+    guint64 repeats;
+    guint n;
+
+    begin(&fixture, 0);
+    guest_begin(guest, 5);
+    memset(guest->memory, 1, sizeof guest->memory);
+    for (guint pass = 0; pass < 40; pass++) {
+        kit_section(guest->stream, VMF_SECTION_PART, 2, NULL, 0);
+        for (guint page = 0; page < GUEST_BLOCKS * GUEST_PAGES; page++)
+            guest_send(guest, page / GUEST_PAGES, page % GUEST_PAGES);
+        kit_ram_end(guest->stream);
+    }
+    assert_int_equal(vmf_rewrite_get_curve(fixture.rewrite, points, 8, &repeats), 0);
+    put(&fixture, guest->stream->data, guest->stream->len);
+    n = vmf_rewrite_get_curve(fixture.rewrite, points, 8, &repeats);
+    assert_in_range(n, 2, 8);
+    assert_in_range(repeats, 20 * GUEST_BLOCKS * GUEST_PAGES, 60 * GUEST_BLOCKS * GUEST_PAGES);
+    assert_int_equal(points[0].bytes, 0);
+    assert_true(points[0].miss_ratio == 1 && points[n - 1].miss_ratio == 0);
+    assert_in_range(points[n - 1].bytes, sizeof guest->memory / 2, sizeof guest->memory * 2);
+    guest_clear(guest);
+    clear(&fixture);
+}
+
 int
 main(void)
 {
@@ -287,6 +318,7 @@ main(void)
         cmocka_unit_test(test_kinds),          cmocka_unit_test(test_named),
         cmocka_unit_test(test_disturbed),      cmocka_unit_test(test_untouched),
         cmocka_unit_test(test_packed_by_qemu), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_curve),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
