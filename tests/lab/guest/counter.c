@@ -26,7 +26,6 @@
 
 #define BEATS_PER_SECOND 500
 #define BEATS_PER_STATUS 16
-#define FORGETS_PER_SECOND 4000
 
 /* What could not be done in time is not made up for beyond this part of a second. */
 #define BACKLOG_PART 20
@@ -40,14 +39,14 @@ typedef struct {
 #define NEVER (~0ULL)
 static struct {
     Content content;
-    uint64_t ticks_per_beat, ticks_per_visit, ticks_per_sweep, ticks_per_forget;
+    uint64_t ticks_per_beat, ticks_per_visit, ticks_per_sweep;
     uint64_t backlog;
 } constant;
 
 /* On the page of what changes, together with the stack. */
 static struct {
     uint32_t count; /* as in the register: proves that this page is not an old one */
-    uint64_t next_beat, next_visit, next_sweep, next_forget;
+    uint64_t next_beat, next_visit, next_sweep;
 } changing __attribute__((section(".changing")));
 
 extern const uint32_t constant_start[], constant_end[];
@@ -225,16 +224,12 @@ static void __attribute__((noreturn)) run(void)
     uint64_t start = ticks_now();
 
     changing.next_beat = changing.next_visit = start;
-    changing.next_sweep = changing.next_forget = start;
+    changing.next_sweep = start;
     for (;;) {
         uint64_t now = ticks_now();
         uint64_t per_visit = constant.ticks_per_visit;
         bool idle = true;
 
-        if (now >= changing.next_forget) {
-            machine_forget_translations();
-            changing.next_forget = now + constant.ticks_per_forget;
-        }
         if (now >= changing.next_beat) {
             beat();
             changing.next_beat = now + constant.ticks_per_beat;
@@ -298,7 +293,6 @@ take_options(const char *line, uint32_t memory_pages)
     content->fill = (Fill)option(line, "fill", FILL_RANDOM);
     seed_set(option(line, "seed", 1));
     constant.ticks_per_beat = divide(ticks, BEATS_PER_SECOND);
-    constant.ticks_per_forget = divide(ticks, FORGETS_PER_SECOND);
     constant.ticks_per_visit = interval_of(ticks, visit_rate);
     constant.ticks_per_sweep = interval_of(ticks, sweep_rate);
     constant.backlog = divide(ticks, BACKLOG_PART);

@@ -47,24 +47,3 @@ machine_sleep(void)
 {
     __asm__ volatile("hlt" : : : "memory");
 }
-
-/*
- * Makes the processor look up its translations of addresses anew, by switching write protection,
- * which means nothing without paging.
- *
- * QEMU without KVM notices the first write to a page of a migration pass by marking the cached
- * translation. When it collects dirty pages, and each of them was known to be dirty already, it
- * forgets to mark the translations again (cpu_physical_memory_sync_dirty_bitmap(): `if
- * (num_dirty)`), and writes that follow are lost. The first collection of every
- * migration is such a one. A translation that is looked up anew is marked.
- */
-static inline void
-machine_forget_translations(void)
-{
-    uint32_t cr0;
-
-    __asm__ volatile("mov %%cr0, %0\n\txor $0x10000, %0\n\tmov %0, %%cr0"
-                     : "=r"(cr0)
-                     :
-                     : "memory", "cc");
-}

@@ -42,20 +42,6 @@ start:
         .globl timer_interrupt, other_interrupt
 timer_interrupt:
         push %eax
-        /* QEMU often stops a guest right at the port below, and what an interrupt wrote to the stack
-           may be what it then does not know to be dirty (machine_forget_translations()): written
-           again, it is. */
-        mov %cr0, %eax
-        xor $0x10000, %eax
-        mov %eax, %cr0
-        mov 12(%esp), %eax
-        mov %eax, 12(%esp)
-        mov 8(%esp), %eax
-        mov %eax, 8(%esp)
-        mov 4(%esp), %eax
-        mov %eax, 4(%esp)
-        mov (%esp), %eax
-        mov %eax, (%esp)
         mov $0x20, %al
         out %al, $0x20
         pop %eax

@@ -162,8 +162,21 @@ guest_xml() {
 	    <memballoon model='none'/>
 	  </devices>
 	  $override
+	  $(guest_xml_memory $kib)
 	</domain>
 	END
+}
+
+# Two pages more than a multiple of 64: QEMU then collects its dirty bits page by page, and loses
+# none (README.md, "A slip of QEMU").
+guest_xml_memory() {
+    local bytes=$((($1 + 8) * 1024)) arg
+    echo "<qemu:commandline>"
+    for arg in -object "memory-backend-ram,id=guest.ram,size=$bytes" \
+        -machine memory-backend=guest.ram -m "${bytes}B"; do
+        echo "<qemu:arg value='$arg'/>"
+    done
+    echo "</qemu:commandline>"
 }
 
 guest_xml_image() {
