@@ -16,13 +16,15 @@ static const struct {
 } vmf_frames[] = {
     [VMF_FRAME_HELLO] = {"HELLO", FALSE, 0, VMF_HELLO_SIZE, VMF_FRAME_SMALL_MAX, FALSE},
     [VMF_FRAME_OPEN] = {"OPEN", TRUE, 0, VMF_OPEN_SIZE, 64, FALSE},
-    [VMF_FRAME_DATA] = {"DATA", TRUE, VMF_FRAME_FLAG_ACK_NOW | VMF_FRAME_FLAG_PACKED, 1, VMF_FRAME_PAYLOAD_MAX, TRUE},
+    [VMF_FRAME_DATA] = {"DATA", TRUE, VMF_FRAME_FLAG_ACK_NOW | VMF_FRAME_FLAG_PACKED, 1,
+                        VMF_FRAME_PAYLOAD_MAX, TRUE},
     [VMF_FRAME_END] = {"END", TRUE, 0, 0, 0, TRUE},
     [VMF_FRAME_RESET] = {"RESET", TRUE, 0, 2, 2 + VMF_FRAME_REASON_MAX, FALSE},
     [VMF_FRAME_ACK] = {"ACK", TRUE, 0, VMF_ACK_SIZE, VMF_ACK_SIZE, TRUE},
     [VMF_FRAME_PING] = {"PING", FALSE, 0, 0, 0, TRUE},
     [VMF_FRAME_PONG] = {"PONG", FALSE, 0, 0, 0, TRUE},
     [VMF_FRAME_BYE] = {"BYE", FALSE, 0, 2, 2 + VMF_FRAME_REASON_MAX, FALSE},
+    [VMF_FRAME_RESUME] = {"RESUME", TRUE, 0, VMF_RESUME_SIZE, VMF_RESUME_SIZE, TRUE},
 };
 
 /* PROTOCOL.md, "RESET": codes on the wire are not those of VmfError, which may change. */
@@ -66,7 +68,7 @@ vmf_frame_header_decode(const uint8_t in[VMF_FRAME_HEADER_SIZE], VmfFrameHeader 
     ret->sequence = vmf_bytes_get_u64(&bytes);
     if (type == 0 || type >= G_N_ELEMENTS(vmf_frames)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                    "a frame of unknown type %u; expected 1 to %u", type, VMF_FRAME_BYE);
+                    "a frame of unknown type %u; expected 1 to %u", type, VMF_FRAME_RESUME);
         return FALSE;
     }
     name = vmf_frames[type].name;
@@ -160,6 +162,34 @@ vmf_ack_decode(const uint8_t in[VMF_ACK_SIZE], VmfAck *ret)
 
     ret->credit = vmf_bytes_get_u64(&bytes);
     ret->arrived = vmf_bytes_get_u64(&bytes);
+}
+
+void
+vmf_resume_encode(const VmfResume *resume, uint8_t out[VMF_RESUME_SIZE])
+{
+    memset(out, 0, VMF_RESUME_SIZE);
+    vmf_put_u64(out, resume->acknowledged);
+    vmf_put_u64(out + 8, resume->credit);
+    out[16] = resume->end ? 1 : 0;
+}
+
+gboolean
+vmf_resume_decode(const uint8_t in[VMF_RESUME_SIZE], VmfResume *ret, GError **error)
+{
+    VmfBytes bytes = VMF_BYTES(in, VMF_RESUME_SIZE);
+    uint8_t end, zero = 0;
+
+    ret->acknowledged = vmf_bytes_get_u64(&bytes);
+    ret->credit = vmf_bytes_get_u64(&bytes);
+    end = vmf_bytes_get_u8(&bytes);
+    ret->end = end != 0;
+    for (guint i = 17; i < VMF_RESUME_SIZE; i++)
+        zero |= in[i];
+    if (end <= 1 && zero == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                "a RESUME that cannot be meant; expected 0 or 1 for END, then zeros");
+    return FALSE;
 }
 
 gsize

@@ -31,6 +31,7 @@ typedef enum {
     VMF_FRAME_PING,
     VMF_FRAME_PONG,
     VMF_FRAME_BYE,
+    VMF_FRAME_RESUME,
 } VmfFrameType;
 
 #define VMF_FRAME_FLAG_ACK_NOW 0x01 /* of DATA */
@@ -69,13 +70,22 @@ typedef struct {
 } VmfHello;
 
 #define VMF_HELLO_SIZE 24
+#define VMF_HELLO_RESUME_SIZE 28 /* where links are resumed */
 #define VMF_OPEN_SIZE 4
 #define VMF_ACK_SIZE 16
+#define VMF_RESUME_SIZE 24
 
 typedef struct {
     uint64_t credit;
     uint64_t arrived;
 } VmfAck;
+
+/* Where a channel stands, when a link goes on over a new connection. */
+typedef struct {
+    uint64_t acknowledged; /* as in ACK */
+    uint64_t credit;
+    gboolean end; /* END has come, too */
+} VmfResume;
 
 void vmf_hello_encode(const VmfHello *hello, uint8_t out[VMF_HELLO_SIZE]);
 gboolean vmf_hello_decode(const uint8_t *in, gsize length, VmfHello *ret, GError **error);
@@ -85,6 +95,9 @@ gboolean vmf_open_decode(const uint8_t *in, gsize length, VmfChannelKind *ret, G
 
 void vmf_ack_encode(const VmfAck *ack, uint8_t out[VMF_ACK_SIZE]);
 void vmf_ack_decode(const uint8_t in[VMF_ACK_SIZE], VmfAck *ret);
+
+void vmf_resume_encode(const VmfResume *resume, uint8_t out[VMF_RESUME_SIZE]);
+gboolean vmf_resume_decode(const uint8_t in[VMF_RESUME_SIZE], VmfResume *ret, GError **error);
 
 /*
  * RESET and BYE carry an error: code and message, cut at VMF_FRAME_REASON_MAX bytes. NULL is code

@@ -71,7 +71,9 @@ vmf_mux_send_ack(VmfMux *mux, VmfMuxChannel *channel)
 void
 vmf_mux_acknowledge(VmfMux *mux, VmfMuxChannel *channel)
 {
-    if (vmf_mux_is_choked(mux))
+    if (!vmf_mux_is_ready(mux)) /* it would be lost, or come too early: said when a link goes on */
+        channel->ack_due = TRUE;
+    else if (vmf_mux_is_choked(mux))
         channel->ack_due = mux->ack_blocked = TRUE;
     else
         vmf_mux_send_ack(mux, channel);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What mux.c (life cycle), mux-send.c (what the owner sends), mux-receive.c (frames that come) and
- * mux-acknowledge.c (what is said about them) share. See mux.h.
+ * What mux.c (life cycle), mux-send.c (what the owner sends), mux-receive.c (frames that come),
+ * mux-acknowledge.c (what is said about them) and mux-resume.c (going on over a new connection)
+ * share. See mux.h.
  */
 #pragma once
 
@@ -19,6 +20,15 @@ typedef struct {
     VmfSliceQueue kept;                 /* whole frames, from the one with `kept_from` on */
     guint64 kept_from;
     gboolean end_sent, end_acknowledged;
+    GError *reason; /* of our RESET */
+
+    /* while a link that was lost goes on: what is sent again */
+    guint64 again;  /* from this offset on; `sent`: nothing more */
+    guint again_at; /* where that is in `kept` */
+    gboolean end_again;
+    gboolean listed; /* the other side said where it stands: */
+    guint64 listed_received;
+    VmfResume listed_as;
 
     /* what we take */
     guint64 received, delivered, granted; /* offsets */
@@ -41,6 +51,11 @@ struct VmfMux {
     VmfWire *wire;             /* NULL: none */
     guint64 past_out, past_in; /* bytes of wires that are gone */
     VmfFrameParser parser;
+    gboolean resumable;
+    gboolean greeted; /* HELLO has come over this link */
+    gboolean begun;   /* some link was ready */
+    gboolean again;   /* something has to be sent again */
+    guint expected;   /* RESUMEs that are to come before it is ready */
     gboolean ready, bye_sent, bye_received;
     gboolean packed_allowed;
     gboolean refused; /* what the other side says is not read any more */
@@ -51,6 +66,7 @@ struct VmfMux {
 
     GPtrArray *channels; /* of VmfMuxChannel; [id - 1]; NULL where another link has the number */
     guint n_open;
+    gsize kept_max;
     guint64 kept;        /* bytes, all channels */
     guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
 
@@ -89,6 +105,33 @@ gboolean vmf_mux_is_choked(const VmfMux *mux);
 
 /* The other side broke the protocol: tells it and the owner. */
 void vmf_mux_refuse(VmfMux *mux, const GError *error);
+
+/* A DATA frame goes out, for the first time or again; takes the reference. */
+void vmf_mux_put_data(VmfMux *mux, const VmfFrameHeader *header, VmfSlice frame);
+gboolean vmf_mux_pace_allows(VmfMux *mux);
+
+/* Said now, or, when there is no link, when one goes on. */
+void vmf_mux_say_open(VmfMux *mux, const VmfMuxChannel *channel);
+void vmf_mux_say_end(VmfMux *mux, const VmfMuxChannel *channel);
+void vmf_mux_say_reset(VmfMux *mux, const VmfMuxChannel *channel);
+
+/* What the other side says of a channel: FALSE and VMF_ERROR_PROTOCOL if that cannot be. */
+gboolean vmf_mux_take_ack(VmfMux *mux, VmfMuxChannel *channel, guint64 offset, guint64 credit,
+                          GError **error);
+
+/* There is room: for what is sent again, and then for the owner. */
+void vmf_mux_use_room(VmfMux *mux);
+
+/* mux-resume.c: after HELLO, where all channels stand; what the other side says of its; and when
+ * both are known. */
+guint vmf_mux_count_channels(const VmfMux *mux);
+void vmf_mux_say_resume(VmfMux *mux);
+gboolean vmf_mux_expect_resume(VmfMux *mux, const VmfFrame *hello, GError **error);
+gboolean vmf_mux_on_resume(VmfMux *mux, const VmfFrame *frame, GError **error);
+gboolean vmf_mux_begin(VmfMux *mux, GError **error);
+
+/* TRUE when nothing (more) has to be sent again. */
+gboolean vmf_mux_send_again(VmfMux *mux);
 
 /* The pace leaves room again. */
 gboolean vmf_mux_paced(gpointer mux);

@@ -13,7 +13,7 @@ typedef gboolean (*VmfFrameFunc)(VmfMux *mux, const VmfFrame *frame, const VmfSl
 static gboolean
 vmf_mux_on_hello(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError **error)
 {
-    if (mux->ready)
+    if (mux->greeted)
         return REFUSE(error, "a second HELLO");
     if (!vmf_hello_decode(frame->payload, frame->header.length, &mux->peer, error))
         return FALSE;
@@ -27,9 +27,8 @@ vmf_mux_on_hello(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GErro
                     mux->peer.required);
         return FALSE;
     }
-    mux->ready = TRUE;
-    mux->events->ready(mux->owner);
-    return TRUE;
+    mux->greeted = TRUE;
+    return mux->resumable ? vmf_mux_expect_resume(mux, frame, error) : vmf_mux_begin(mux, error);
 }
 
 static gboolean
@@ -154,8 +153,33 @@ vmf_mux_forget(VmfMux *mux, VmfMuxChannel *channel)
             return;
         channel->kept_from += payload;
         mux->kept -= payload;
+        channel->again_at -= channel->again_at > 0 ? 1 : 0;
         vmf_slice_queue_drop(&channel->kept, frame);
     }
+}
+
+gboolean
+vmf_mux_take_ack(VmfMux *mux, VmfMuxChannel *channel, guint64 offset, guint64 credit,
+                 GError **error)
+{
+    guint64 most = channel->sent + channel->end_sent;
+
+    if (offset < channel->acknowledged || offset > most || credit < channel->credit)
+        return REFUSE(error,
+                      "an ACK of channel %u to offset %" G_GUINT64_FORMAT
+                      " with credit %" G_GUINT64_FORMAT "; expected %" G_GUINT64_FORMAT
+                      " to %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT " or more",
+                      channel->id, offset, credit, channel->acknowledged, most, channel->credit);
+    channel->acknowledged = MIN(offset, channel->sent);
+    channel->credit = credit;
+    vmf_mux_forget(mux, channel);
+    if (offset > channel->sent && !channel->end_acknowledged) {
+        channel->end_acknowledged = TRUE;
+        if (channel->end_delivered)
+            vmf_mux_close_channel(mux, channel);
+        mux->events->end_acknowledged(mux->owner, channel->id);
+    }
+    return TRUE;
 }
 
 static gboolean
@@ -178,24 +202,7 @@ vmf_mux_on_ack(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError 
     vmf_flow_arrived(mux->flow, ack.arrived, g_get_monotonic_time());
     if (channel->over)
         return TRUE;
-    if (offset < channel->acknowledged || offset > channel->sent + channel->end_sent ||
-        ack.credit < channel->credit)
-        return REFUSE(error,
-                      "an ACK of channel %u to offset %" G_GUINT64_FORMAT
-                      " with credit %" G_GUINT64_FORMAT "; expected %" G_GUINT64_FORMAT
-                      " to %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT " or more",
-                      channel->id, offset, ack.credit, channel->acknowledged,
-                      channel->sent + channel->end_sent, channel->credit);
-    channel->acknowledged = MIN(offset, channel->sent);
-    channel->credit = ack.credit;
-    vmf_mux_forget(mux, channel);
-    if (offset > channel->sent && !channel->end_acknowledged) {
-        channel->end_acknowledged = TRUE;
-        if (channel->end_delivered)
-            vmf_mux_close_channel(mux, channel);
-        mux->events->end_acknowledged(mux->owner, channel->id);
-    }
-    return TRUE;
+    return vmf_mux_take_ack(mux, channel, offset, ack.credit, error);
 }
 
 static gboolean
@@ -232,22 +239,37 @@ vmf_mux_on_bye(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError 
     return TRUE;
 }
 
+static gboolean
+vmf_mux_on_resume_frame(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError **error)
+{
+    return vmf_mux_on_resume(mux, frame, error);
+}
+
 static const VmfFrameFunc vmf_mux_funcs[] = {
     [VMF_FRAME_HELLO] = vmf_mux_on_hello, [VMF_FRAME_OPEN] = vmf_mux_on_open,
     [VMF_FRAME_DATA] = vmf_mux_on_data,   [VMF_FRAME_END] = vmf_mux_on_end,
     [VMF_FRAME_RESET] = vmf_mux_on_reset, [VMF_FRAME_ACK] = vmf_mux_on_ack,
     [VMF_FRAME_PING] = vmf_mux_on_ping,   [VMF_FRAME_PONG] = vmf_mux_on_pong,
-    [VMF_FRAME_BYE] = vmf_mux_on_bye,
+    [VMF_FRAME_BYE] = vmf_mux_on_bye,     [VMF_FRAME_RESUME] = vmf_mux_on_resume_frame,
 };
+
+/* A side may refuse our HELLO before it says its own; and it may measure before it is heard. */
+static gboolean
+vmf_mux_may_come_early(const VmfMux *mux, VmfFrameType type)
+{
+    return type == VMF_FRAME_HELLO || type == VMF_FRAME_BYE ||
+           (mux->greeted &&
+            (type == VMF_FRAME_RESUME || type == VMF_FRAME_PING || type == VMF_FRAME_PONG));
+}
 
 static gboolean
 vmf_mux_take(VmfMux *mux, const VmfFrame *frame, const VmfSlice *from, GError **error)
 {
     if (mux->bye_received)
         return REFUSE(error, "a frame of type %u after BYE", frame->header.type);
-    /* a side may refuse our HELLO before it says its own */
-    if (!mux->ready && frame->header.type != VMF_FRAME_HELLO && frame->header.type != VMF_FRAME_BYE)
-        return REFUSE(error, "a frame of type %u first; expected HELLO", frame->header.type);
+    if (!mux->ready && !vmf_mux_may_come_early(mux, frame->header.type))
+        return REFUSE(error, "a frame of type %u first; expected %s", frame->header.type,
+                      mux->greeted ? "RESUME" : "HELLO");
     return vmf_mux_funcs[frame->header.type](mux, frame, from, error);
 }
 
@@ -270,6 +292,6 @@ vmf_mux_receive(VmfMux *mux, const VmfSlice *bytes)
         vmf_mux_refuse(mux, error);
     if (mux->room_grew) {
         mux->room_grew = FALSE;
-        mux->events->room(mux->owner);
+        vmf_mux_use_room(mux);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The life of a link and its channels. What is sent is in mux-send.c, what comes in mux-receive.c.
  */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/timer.h"
 #include "link/mux-private.h"
@@ -9,7 +10,11 @@
 
 #define PING_INTERVAL (5 * G_USEC_PER_SEC) /* µs of silence */
 #define SILENCE_MAX (30 * G_USEC_PER_SEC)  /* µs */
-#define TICK_LATE (2 * G_USEC_PER_SEC)     /* µs: this process was stopped */
+#define SOON_PING_INTERVAL                                                                         \
+    (2 * G_USEC_PER_SEC) /* where a link that is given up is soon replaced                         \
+                          */
+#define SOON_SILENCE_MAX (8 * G_USEC_PER_SEC)
+#define TICK_LATE (2 * G_USEC_PER_SEC) /* µs: this process was stopped */
 
 VmfMuxChannel *
 vmf_mux_channel(const VmfMux *mux, guint id)
@@ -25,6 +30,7 @@ vmf_mux_channel_free(gpointer data)
     if (!channel)
         return;
     vmf_slice_queue_clear(&channel->kept);
+    g_clear_error(&channel->reason);
     g_free(channel);
 }
 
@@ -48,7 +54,8 @@ void
 vmf_mux_close_channel(VmfMux *mux, VmfMuxChannel *channel)
 {
     mux->kept -= channel->sent - channel->kept_from;
-    channel->kept_from = channel->sent;
+    channel->kept_from = channel->again = channel->sent;
+    channel->end_again = FALSE;
     vmf_slice_queue_clear(&channel->kept);
     mux->outstanding -= channel->granted - channel->delivered;
     mux->n_open--;
@@ -79,6 +86,12 @@ vmf_mux_is_ready(const VmfMux *mux)
     return vmf_mux_is_listening(mux) && mux->ready;
 }
 
+gboolean
+vmf_mux_can_resume(const VmfMux *mux)
+{
+    return mux->resumable && mux->begun && !mux->refused && !mux->bye_sent && !mux->bye_received;
+}
+
 /* A header and its payload in memory of their own. */
 static VmfSlice
 vmf_mux_frame(VmfMux *mux, const VmfFrameHeader *header, const uint8_t *payload)
@@ -107,13 +120,39 @@ vmf_mux_send_small(VmfMux *mux, const VmfFrameHeader *header, const uint8_t *pay
         vmf_wire_send(mux->wire, frame);
 }
 
+static gint64
+vmf_mux_ping_interval(const VmfMux *mux)
+{
+    return mux->resumable ? SOON_PING_INTERVAL : PING_INTERVAL;
+}
+
+/* Without bytes for so long it is broken. */
+static gint64
+vmf_mux_silence(const VmfMux *mux)
+{
+    return mux->resumable ? SOON_SILENCE_MAX + 4 * vmf_flow_rtt(mux->flow) : SILENCE_MAX;
+}
+
+/* The link is gone: for now, or for good. */
+static void
+vmf_mux_lose(VmfMux *mux, const GError *error)
+{
+    gboolean can_resume = vmf_mux_can_resume(mux);
+
+    vmf_mux_detach(mux);
+    if (can_resume)
+        mux->events->lost(mux->owner, error);
+    else
+        mux->events->broken(mux->owner, error);
+}
+
 static void
 vmf_mux_ping(VmfMux *mux, gint64 now)
 {
     const VmfFrameHeader header = {.type = VMF_FRAME_PING, .sequence = (uint64_t)now};
 
     vmf_mux_send_small(mux, &header, NULL, TRUE);
-    mux->ping_tick = now + PING_INTERVAL;
+    mux->ping_tick = now + vmf_mux_ping_interval(mux);
     g_source_set_ready_time(mux->ping_timer, mux->ping_tick);
 }
 
@@ -129,19 +168,18 @@ vmf_mux_tick(gpointer data)
         return G_SOURCE_CONTINUE;
     if (now - mux->ping_tick > TICK_LATE)
         mux->heard = now; /* what came meanwhile was not read yet */
-    if (now - mux->heard >= SILENCE_MAX) {
+    if (now - mux->heard >= vmf_mux_silence(mux)) {
         error = g_error_new(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
                             "nothing was heard over the data link for %d s",
-                            (int)(SILENCE_MAX / G_USEC_PER_SEC));
-        vmf_mux_detach(mux);
-        mux->events->broken(mux->owner, error);
+                            (int)((now - mux->heard) / G_USEC_PER_SEC));
+        vmf_mux_lose(mux, error);
         return G_SOURCE_CONTINUE;
     }
-    if (now - mux->heard >= PING_INTERVAL) {
+    if (now - mux->heard >= vmf_mux_ping_interval(mux)) {
         vmf_mux_ping(mux, now);
         return G_SOURCE_CONTINUE;
     }
-    mux->ping_tick = mux->heard + PING_INTERVAL;
+    mux->ping_tick = mux->heard + vmf_mux_ping_interval(mux);
     g_source_set_ready_time(mux->ping_timer, mux->ping_tick);
     return G_SOURCE_CONTINUE;
 }
@@ -163,11 +201,14 @@ vmf_mux_on_secured(gpointer owner)
         .channels = VMF_CHANNELS_OPEN,
         .credit = VMF_CREDIT_INITIAL,
     };
-    const VmfFrameHeader header = {.type = VMF_FRAME_HELLO, .length = VMF_HELLO_SIZE};
-    uint8_t payload[VMF_HELLO_SIZE];
+    const VmfFrameHeader header = {
+        .type = VMF_FRAME_HELLO, .length = mux->resumable ? VMF_HELLO_RESUME_SIZE : VMF_HELLO_SIZE};
+    uint8_t payload[VMF_HELLO_RESUME_SIZE];
 
     vmf_hello_encode(&hello, payload);
+    vmf_put_u32(payload + VMF_HELLO_SIZE, vmf_mux_count_channels(mux));
     vmf_mux_send_small(mux, &header, payload, TRUE); /* as the PING, which must not pass it */
+    vmf_mux_say_resume(mux);
     mux->heard = g_get_monotonic_time();
     vmf_mux_ping(mux, mux->heard); /* a first round trip, before there is a queue */
 }
@@ -187,8 +228,7 @@ vmf_mux_on_drained(gpointer owner)
         mux->ack_blocked = FALSE;
         vmf_mux_acknowledge_due(mux);
     }
-    if (vmf_mux_is_ready(mux))
-        mux->events->room(mux->owner);
+    vmf_mux_use_room(mux);
 }
 
 static void
@@ -198,11 +238,12 @@ vmf_mux_on_broken(gpointer owner, const GError *error)
     gboolean expected = mux->refused || mux->bye_sent;
     g_autoptr(GError) why = g_error_copy(error); /* the wire's own goes with it */
 
+    if (!expected) {
+        vmf_mux_lose(mux, why);
+        return;
+    }
     vmf_mux_detach(mux);
-    if (expected)
-        mux->events->closed(mux->owner);
-    else
-        mux->events->broken(mux->owner, why);
+    mux->events->closed(mux->owner);
 }
 
 static const VmfWireEvents vmf_mux_wire_events = {
@@ -241,6 +282,8 @@ vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner
     mux->pool = setup->pool;
     mux->pace = setup->pace;
     mux->hurry = setup->hurry;
+    mux->resumable = setup->resumable;
+    mux->kept_max = setup->kept_max > 0 ? setup->kept_max : VMF_KEPT_MAX;
     mux->events = events;
     mux->owner = owner;
     mux->channels = g_ptr_array_new_with_free_func(vmf_mux_channel_free);
@@ -281,7 +324,10 @@ vmf_mux_detach(VmfMux *mux)
     }
     g_source_set_ready_time(mux->ping_timer, -1);
     memset(&mux->parser, 0, sizeof mux->parser);
-    mux->ready = mux->refused = mux->bye_sent = mux->bye_received = FALSE;
+    mux->greeted = mux->ready = mux->refused = mux->bye_sent = mux->bye_received = FALSE;
+    mux->ack_blocked = FALSE;
+    mux->expected = 0;
+    mux->link_sent = mux->link_arrived = mux->arrived = 0;
 }
 
 void

@@ -8,6 +8,9 @@
  * belong. Memory is bounded by that: a channel whose end does not read uses up its credit and then
  * waits, without holding up others.
  *
+ * A link may break and go on over a new connection, if that was agreed on: what was not
+ * acknowledged is sent again, and the channels notice nothing but a rest.
+ *
  * Events come from the main loop, or from inside vmf_mux_* calls only where that is said. The mux
  * must not be freed from inside one.
  *
@@ -51,6 +54,9 @@ typedef struct {
     /* The link failed: it broke, was refused, or the other side broke the protocol (and is told).
      */
     void (*broken)(gpointer owner, const GError *error);
+    /* The link broke, and vmf_mux_attach() may bring it back: `ready` follows. Only if resumable.
+     */
+    void (*lost)(gpointer owner, const GError *error);
     /* After vmf_mux_bye(), or after `broken` if still attached: the other side has hung up. */
     void (*closed)(gpointer owner);
 } VmfMuxEvents;
@@ -58,8 +64,10 @@ typedef struct {
 typedef struct {
     VmfSide side;
     VmfChunkPool *pool;
-    VmfPace *pace;  /* what all that share it send together is bounded by it */
-    gboolean hurry; /* what goes over this link counts, but does not wait */
+    VmfPace *pace;      /* what all that share it send together is bounded by it */
+    gboolean hurry;     /* what goes over this link counts, but does not wait */
+    gsize kept_max;     /* bytes kept for sending again; 0: VMF_KEPT_MAX */
+    gboolean resumable; /* it was agreed that a link that broke goes on over another connection */
 } VmfMuxSetup;
 
 /* Pool and pace are the caller's, and live longer. */
@@ -69,7 +77,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfMux, vmf_mux_free)
 
 /*
  * One link at a time. `ready`, `bye` or `broken` follow; if it was not `ready`, detach it, and
- * another may be attached. Fails with VMF_ERROR_FAILED.
+ * another may be attached. On one that was lost, or is given up for this one, the channels go on.
+ * Fails with VMF_ERROR_FAILED.
  */
 gboolean vmf_mux_attach(VmfMux *mux, const VmfWireSetup *setup, GError **error);
 void vmf_mux_detach(VmfMux *mux);
@@ -79,6 +88,9 @@ void vmf_mux_allow_packed(VmfMux *mux);
 
 gboolean vmf_mux_is_attached(const VmfMux *mux);
 gboolean vmf_mux_is_ready(const VmfMux *mux);
+
+/* It was ready once, and its channels can go on over a new link. */
+gboolean vmf_mux_can_resume(const VmfMux *mux);
 
 /*
  * Source: a new channel. `id` is above those of all that were opened here before, but need not be

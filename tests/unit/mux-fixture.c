@@ -85,6 +85,12 @@ on_broken(gpointer owner, const GError *error)
 }
 
 static void
+on_lost(gpointer owner, const GError *error)
+{
+    ((MuxFixture *)owner)->lost = TRUE;
+}
+
+static void
 on_closed(gpointer owner)
 {
     ((MuxFixture *)owner)->closed = TRUE;
@@ -100,6 +106,7 @@ static const VmfMuxEvents mux_events = {
     .room = on_room,
     .bye = on_bye,
     .broken = on_broken,
+    .lost = on_lost,
     .closed = on_closed,
 };
 
@@ -244,24 +251,97 @@ mux_say_ack(MuxFixture *f, guint channel, guint64 offset, guint64 credit, guint6
             payload, sizeof payload);
 }
 
-/* A link on which both have proved the secret, but not said HELLO. */
-MuxFixture *
-mux_fixture_new(VmfSide side)
+static const uint8_t secret[VMF_TICKET_SECRET_SIZE] = {5};
+
+/* What a side is told by its first HELLO, again. */
+void
+mux_say_hello_again(MuxFixture *f, VmfSide side, guint resumes)
 {
-    static const uint8_t secret[VMF_TICKET_SECRET_SIZE] = {5};
-    MuxFixture *f = g_new0(MuxFixture, 1);
+    const VmfHello hello = {.side = side, .channels = 2, .credit = 65536};
+    uint8_t payload[VMF_HELLO_RESUME_SIZE];
+
+    vmf_hello_encode(&hello, payload);
+    vmf_put_u32(payload + VMF_HELLO_SIZE, resumes);
+    mux_say(f, (VmfFrameHeader){.type = VMF_FRAME_HELLO, .length = sizeof payload}, payload,
+            sizeof payload);
+}
+
+void
+mux_say_resume(MuxFixture *f, guint channel, guint64 offset, const VmfResume *resume)
+{
+    uint8_t payload[VMF_RESUME_SIZE];
+
+    vmf_resume_encode(resume, payload);
+    mux_say(f,
+            (VmfFrameHeader){.type = VMF_FRAME_RESUME,
+                             .channel = (uint16_t)channel,
+                             .length = VMF_RESUME_SIZE,
+                             .sequence = offset},
+            payload, sizeof payload);
+}
+
+/* A new connection on which both have proved the secret, and the mux has said HELLO. */
+void
+mux_connect(MuxFixture *f)
+{
     int fds[2];
 
-    f->pool = vmf_chunk_pool_new();
-    f->deliver = TRUE;
-    f->mux = vmf_mux_new(&(VmfMuxSetup){side, f->pool, &f->pace, FALSE}, &mux_events, f);
+    g_clear_pointer(&f->peer, vmf_wire_free);
+    memset(&f->parser, 0, sizeof f->parser);
+    memset(f->counts, 0, sizeof f->counts);
+    f->peer_secured = f->peer_cut = FALSE;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_true(vmf_mux_attach(f->mux, &(VmfWireSetup){fds[0], FALSE, FALSE, secret}, NULL));
     f->peer_fd = fds[1];
     f->peer =
         vmf_wire_new(&(VmfWireSetup){fds[1], TRUE, FALSE, secret}, f->pool, &peer_events, f, NULL);
     mux_run_until(f->peer_secured && f->counts[VMF_FRAME_HELLO] == 1);
+}
+
+/* A link on which both have proved the secret, but not said HELLO. */
+static MuxFixture *
+mux_fixture_make(VmfSide side, gboolean resumable)
+{
+    MuxFixture *f = g_new0(MuxFixture, 1);
+
+    f->pool = vmf_chunk_pool_new();
+    f->deliver = TRUE;
+    f->mux = vmf_mux_new(
+        &(VmfMuxSetup){.side = side, .pool = f->pool, .pace = &f->pace, .resumable = resumable},
+        &mux_events, f);
+    mux_connect(f);
     return f;
+}
+
+MuxFixture *
+mux_fixture_new(VmfSide side)
+{
+    return mux_fixture_make(side, FALSE);
+}
+
+MuxFixture *
+mux_fixture_new_resumable(VmfSide side)
+{
+    MuxFixture *f = mux_fixture_make(side, TRUE);
+
+    mux_say_hello_again(f, (VmfSide)(VMF_SIDE_SOURCE + VMF_SIDE_DESTINATION - side), 0);
+    if (side == VMF_SIDE_DESTINATION)
+        mux_say_open(f, 1);
+    mux_run_until(f->ready);
+    if (side == VMF_SIDE_SOURCE)
+        assert_true(vmf_mux_open(f->mux, 1, VMF_CHANNEL_QEMU, NULL));
+    mux_run_until(side == VMF_SIDE_SOURCE ? f->counts[VMF_FRAME_OPEN] == 1 : f->opened == 1);
+    return f;
+}
+
+void
+mux_cut(MuxFixture *f)
+{
+    f->lost = FALSE;
+    g_clear_pointer(&f->peer, vmf_wire_free);
+    mux_run_until(f->lost);
+    assert_true(vmf_mux_can_resume(f->mux));
+    mux_connect(f);
 }
 
 /* A destination that is ready, with channel 1 open. */

@@ -16,7 +16,7 @@ typedef struct {
     VmfMux *mux; /* what is tested */
 
     /* what it said to its owner */
-    gboolean ready, closed;
+    gboolean ready, closed, lost;
     guint opened, last_opened;
     guint64 bytes;
     gboolean ended, end_acknowledged;
@@ -30,8 +30,8 @@ typedef struct {
     int peer_fd, raw; /* its socket; a copy of it, to write to and not to read */
     gboolean peer_secured, peer_cut;
     VmfFrameParser parser;
-    guint counts[VMF_FRAME_BYE + 1];
-    VmfFrameHeader last[VMF_FRAME_BYE + 1];
+    guint counts[VMF_FRAME_RESUME + 1];
+    VmfFrameHeader last[VMF_FRAME_RESUME + 1];
     VmfAck ack;
     guint64 peer_bytes;
     GError *said;    /* the reason of a RESET or BYE */
@@ -45,6 +45,13 @@ MuxFixture *mux_fixture_new(VmfSide side);
 MuxFixture *mux_destination_new(void);
 MuxFixture *mux_source_new(void);
 
+/* Likewise either, and resuming was agreed on. */
+MuxFixture *mux_fixture_new_resumable(VmfSide side);
+
+/* The link breaks, and there is a new connection; the mux has said HELLO over it. */
+void mux_cut(MuxFixture *f);
+void mux_connect(MuxFixture *f);
+
 /* Nothing of the stream may be held any more. */
 void mux_fixture_free(MuxFixture *f);
 
@@ -53,6 +60,8 @@ void mux_say(MuxFixture *f, VmfFrameHeader header, const void *payload, gsize le
 void mux_say_reason(MuxFixture *f, VmfFrameType type, guint channel, uint16_t code,
                     const char *why);
 void mux_say_hello(MuxFixture *f, VmfSide side, guint64 required);
+void mux_say_hello_again(MuxFixture *f, VmfSide side, guint resumes);
+void mux_say_resume(MuxFixture *f, guint channel, guint64 offset, const VmfResume *resume);
 void mux_say_open(MuxFixture *f, guint channel);
 void mux_say_data(MuxFixture *f, guint channel, guint64 offset, guint length, uint8_t flags);
 void mux_say_end(MuxFixture *f, guint channel, guint64 offset);

@@ -39,7 +39,7 @@ test_headers_that_are_refused(void **state)
         const char *why;
     } cases[] = {
         {{.type = (VmfFrameType)0}, "unknown type 0"},
-        {{.type = (VmfFrameType)10}, "unknown type 10"},
+        {{.type = (VmfFrameType)11}, "unknown type 11"},
         {{.type = (VmfFrameType)255}, "unknown type 255"},
         {{.type = VMF_FRAME_DATA, .flags = 4, .channel = 1, .length = 1}, "unknown flags"},
         {{.type = VMF_FRAME_END, .flags = 1, .channel = 1}, "unknown flags"},
@@ -94,6 +94,7 @@ test_headers_at_their_limits(void **state)
         {.type = VMF_FRAME_PING, .sequence = G_MAXUINT64},
         {.type = VMF_FRAME_PONG, .sequence = G_MAXUINT64},
         {.type = VMF_FRAME_BYE, .length = 2},
+        {.type = VMF_FRAME_RESUME, .channel = 1, .length = 24, .sequence = 5},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(headers); i++) {
