@@ -39,6 +39,7 @@ vmf_pump_bus_on_changed(gpointer owner)
     vmf_bus_pump_set_id(bus->object, vmf_pump_id(bus->pump));
     vmf_bus_pump_set_side(bus->object, vmf_pump_side(bus->pump));
     vmf_bus_pump_set_wanted_channels(bus->object, vmf_pump_wanted(bus->pump));
+    vmf_bus_pump_set_lost_links(bus->object, vmf_pump_lost_links(bus->pump));
     /* before the answer to the call that made the difference */
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(bus->object));
 }
@@ -238,6 +239,15 @@ vmf_pump_bus_set_bandwidth(VmfBusPump *object, GDBusMethodInvocation *call, guin
 }
 
 static gboolean
+vmf_pump_bus_set_patience(VmfBusPump *object, GDBusMethodInvocation *call, guint patience,
+                          VmfPumpBus *bus)
+{
+    vmf_pump_set_patience(bus->pump, patience);
+    vmf_bus_pump_complete_set_patience(object, call);
+    return TRUE;
+}
+
+static gboolean
 vmf_pump_bus_set_cache_size(VmfBusPump *object, GDBusMethodInvocation *call, guint64 size,
                             VmfPumpBus *bus)
 {
@@ -389,6 +399,8 @@ vmf_pump_bus_new(int listener, VmfPumpBusDone done, gpointer data)
     g_signal_connect(bus->object, "handle-refuse-channel", G_CALLBACK(vmf_pump_bus_refuse_channel),
                      bus);
     g_signal_connect(bus->object, "handle-set-bandwidth", G_CALLBACK(vmf_pump_bus_set_bandwidth),
+                     bus);
+    g_signal_connect(bus->object, "handle-set-patience", G_CALLBACK(vmf_pump_bus_set_patience),
                      bus);
     g_signal_connect(bus->object, "handle-set-cache-size", G_CALLBACK(vmf_pump_bus_set_cache_size),
                      bus);

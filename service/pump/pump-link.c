@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/timer.h"
 #include "pump/pump-private.h"
 
@@ -34,15 +35,98 @@ vmf_pump_link_timed_out(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* ---- a link that broke, and is waited for ---- */
+
+void
+vmf_pump_end_stall(VmfPump *pump)
+{
+    vmf_timer_clear(&pump->stall);
+    g_clear_error(&pump->stall_why);
+}
+
+static gboolean
+vmf_pump_stall_is_over(gpointer data)
+{
+    VmfPump *pump = data;
+    g_autoptr(GError) error =
+        g_error_new(VMF_ERROR, VMF_ERROR_LINK_BROKEN, "%s; it did not come back within %g s",
+                    pump->stall_why->message, pump->options.patience / 1000.0);
+
+    vmf_pump_end_stall(pump);
+    vmf_pump_fail(pump, error);
+    return G_SOURCE_REMOVE;
+}
+
+void
+vmf_pump_wait_again(VmfPump *pump)
+{
+    vmf_timer_clear(&pump->stall);
+    pump->stall = vmf_timer_new(pump->options.patience, vmf_pump_stall_is_over, pump);
+}
+
+static void
+vmf_pump_on_lost(gpointer owner, const GError *error)
+{
+    VmfPumpLink *link = owner;
+    VmfPump *pump = link->pump;
+
+    if (link->linked) { /* in the middle of coming back */
+        vmf_pump_link_failed(link, error);
+        return;
+    }
+    if (pump->leaving || pump->error) {
+        vmf_pump_fail(pump, error);
+        return;
+    }
+    vmf_warn(vmf_pump_log_id(pump), "%s; data link %u is waited for", error->message, link->number);
+    link->lost = TRUE;
+    if (!pump->stall) {
+        pump->stall_why = g_error_copy(error);
+        vmf_pump_wait_again(pump);
+    }
+    vmf_pump_set_state(pump, VMF_PUMP_STALLED);
+    pump->events->changed(pump->owner);
+}
+
+/* All links are there. */
+static gboolean
+vmf_pump_has_links(const VmfPump *pump)
+{
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        if (pump->links[i] && pump->links[i]->lost)
+            return FALSE;
+    return TRUE;
+}
+
 static void
 vmf_pump_on_ready(gpointer owner)
 {
     VmfPumpLink *link = owner;
+    VmfPump *pump = link->pump;
 
-    if (link->number == 0)
-        vmf_pump_set_state(link->pump, VMF_PUMP_LINKED);
+    if (link->lost)
+        vmf_info(vmf_pump_log_id(pump), "data link %u is back", link->number);
+    link->lost = FALSE;
+    if (vmf_pump_has_links(pump) && (link->number == 0 || pump->state == VMF_PUMP_STALLED)) {
+        vmf_pump_end_stall(pump);
+        vmf_pump_set_state(pump, VMF_PUMP_LINKED);
+    }
     vmf_pump_answer_link(link, NULL);
 }
+
+GVariant *
+vmf_pump_lost_links(const VmfPump *pump)
+{
+    GVariantBuilder builder;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("au"));
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        if (pump->links[i] && pump->links[i]->lost)
+            g_variant_builder_add(&builder, "u", i);
+    return g_variant_builder_end(&builder);
+}
+
+/* ---- what a link says ---- */
 
 /*
  * The daemon hears of channels in order of their numbers: with several links, one may overtake the
@@ -198,6 +282,7 @@ static const VmfMuxEvents vmf_pump_mux_events = {
     .room = vmf_pump_on_room,
     .bye = vmf_pump_on_bye,
     .broken = vmf_pump_on_broken,
+    .lost = vmf_pump_on_lost,
     .closed = vmf_pump_on_closed,
 };
 
@@ -205,7 +290,13 @@ VmfPumpLink *
 vmf_pump_link_new(VmfPump *pump, guint number)
 {
     const VmfMuxSetup setup = {
-        .side = pump->side, .pool = pump->pool, .pace = &pump->pace, .hurry = number > 0};
+        .side = pump->side,
+        .pool = pump->pool,
+        .pace = &pump->pace,
+        .hurry = number > 0,
+        .kept_max = (gsize)pump->options.kept,
+        .resumable = pump->options.patience > 0,
+    };
     VmfPumpLink *link = g_new0(VmfPumpLink, 1);
 
     link->pump = pump;
@@ -244,15 +335,26 @@ vmf_pump_get_figures(const VmfPump *pump, VmfMuxFigures *ret)
     }
 }
 
+/* A link that was there can only be lost; but who listens may not know of that yet. */
+static gboolean
+vmf_pump_link_may_attach(const VmfPump *pump, const VmfPumpLink *link, const VmfPumpAttach *attach)
+{
+    if (link && link->linked)
+        return FALSE;
+    if (link && vmf_mux_can_resume(link->mux))
+        return !pump->leaving && !pump->error && (link->lost || !attach->initiator);
+    return pump->state == (attach->number == 0 ? VMF_PUMP_STARTED : VMF_PUMP_LINKED) &&
+           !(link && vmf_mux_is_attached(link->mux));
+}
+
 /* The link to attach to, made if it is new; NULL with the error if it cannot be now. */
 static VmfPumpLink *
-vmf_pump_find_link(VmfPump *pump, guint number, GError **error)
+vmf_pump_find_link(VmfPump *pump, const VmfPumpAttach *attach, GError **error)
 {
-    VmfPumpState state = number == 0 ? VMF_PUMP_STARTED : VMF_PUMP_LINKED;
+    guint number = attach->number;
     VmfPumpLink *link = number < VMF_PUMP_LINKS ? pump->links[number] : NULL;
 
-    if (pump->state != state || number >= VMF_PUMP_LINKS ||
-        (link && (link->linked || vmf_mux_is_attached(link->mux)))) {
+    if (number >= VMF_PUMP_LINKS || !vmf_pump_link_may_attach(pump, link, attach)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED,
                     "data link %u cannot be attached to a pump that is %s%s", number,
                     vmf_pump_state_name(pump), link && link->linked ? " and linking" : "");
@@ -261,6 +363,19 @@ vmf_pump_find_link(VmfPump *pump, guint number, GError **error)
     if (!link)
         link = pump->links[number] = vmf_pump_link_new(pump, number);
     return link;
+}
+
+/* The other side has given up a connection that this one believes in. */
+static void
+vmf_pump_give_up_link(VmfPumpLink *link)
+{
+    g_autoptr(GError) why = g_error_new_literal(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
+                                                "the other side took the data link for broken");
+
+    if (!vmf_mux_is_attached(link->mux))
+        return;
+    vmf_mux_detach(link->mux);
+    vmf_pump_on_lost(link, why);
 }
 
 void
@@ -272,11 +387,15 @@ vmf_pump_attach_link(VmfPump *pump, const VmfPumpAttach *attach, VmfPumpLinked l
                                 .encrypt = pump->encrypt,
                                 .secret = attach->secret ? attach->secret : pump->secret};
     g_autoptr(GError) error = NULL;
-    VmfPumpLink *link = vmf_pump_find_link(pump, attach->number, &error);
+    VmfPumpLink *link = vmf_pump_find_link(pump, attach, &error);
 
     if (!link || !vmf_pump_check_socket(attach->fd, &error)) {
         close(attach->fd);
-    } else if (vmf_mux_attach(link->mux, &setup, &error)) {
+        linked(data, error);
+        return;
+    }
+    vmf_pump_give_up_link(link);
+    if (vmf_mux_attach(link->mux, &setup, &error)) {
         link->linked = linked;
         link->linked_data = data;
         link->deadline = vmf_timer_new(VMF_PUMP_LINK_WAIT * 1000, vmf_pump_link_timed_out, link);

@@ -29,6 +29,8 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
         {"cache", "t", &settings->cache},
         {"zstd", "i", &settings->zstd},
         {"loadable", "@" VMF_LOADABLE_FORMAT, &loadable},
+        {"patience", "u", &options.patience},
+        {"kept", "t", &options.kept},
     };
     guint log;
 

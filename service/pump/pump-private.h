@@ -19,6 +19,7 @@ typedef struct {
     VmfPumpLinked linked; /* while it is being attached */
     gpointer linked_data;
     GSource *deadline; /* for proof and HELLO */
+    gboolean lost;     /* it broke, and may come back */
 
     gboolean bye;     /* the other side says that all is delivered */
     gboolean settled; /* while leaving: nothing more is to come from there */
@@ -46,6 +47,8 @@ struct VmfPump {
     guint next_turn;       /* the channel that is offered room first */
     VmfStatistics statistics;
 
+    GSource *stall;    /* until a link that broke is given up; NULL: none is */
+    GError *stall_why; /* what broke first */
     GError *error;     /* the first failure */
     gboolean leaving;  /* BYE is said, or needs not be */
     gboolean attended; /* by a daemon */
@@ -99,6 +102,12 @@ void vmf_pump_link_free(VmfPumpLink *link);
 
 /* The link that is being attached came to nothing; another may be tried. */
 void vmf_pump_link_failed(VmfPumpLink *link, const GError *error);
+
+/* The patience is another. */
+void vmf_pump_wait_again(VmfPump *pump);
+
+/* A link that broke is not waited for (any more). */
+void vmf_pump_end_stall(VmfPump *pump);
 
 /* All that is attached to a link, together. */
 void vmf_pump_get_figures(const VmfPump *pump, VmfMuxFigures *ret);

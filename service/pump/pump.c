@@ -40,6 +40,7 @@ vmf_pump_end(gpointer data)
 
     vmf_timer_clear(&pump->deadline);
     vmf_timer_clear(&pump->figures);
+    vmf_pump_end_stall(pump);
     for (guint i = 0; i < VMF_PUMP_LINKS; i++)
         if (pump->links[i])
             vmf_mux_detach(pump->links[i]->mux);
@@ -68,6 +69,7 @@ vmf_pump_leave(VmfPump *pump)
     if (pump->leaving)
         return;
     pump->leaving = TRUE;
+    vmf_pump_end_stall(pump);
     vmf_pump_set_state(pump, VMF_PUMP_STOPPING);
     for (guint i = 0; i < VMF_PUMP_LINKS; i++) {
         VmfPumpLink *link = pump->links[i];
@@ -111,6 +113,7 @@ void
 vmf_pump_fail(VmfPump *pump, const GError *error)
 {
     vmf_pump_note(pump, error);
+    vmf_pump_end_stall(pump);
     vmf_pump_each_channel(pump, vmf_channel_lost, error);
     if (vmf_pump_is_idle(pump))
         vmf_pump_leave(pump);
@@ -184,6 +187,7 @@ vmf_pump_free(VmfPump *pump)
     vmf_timer_clear(&pump->deadline);
     vmf_timer_clear(&pump->absence);
     vmf_timer_clear(&pump->figures);
+    vmf_pump_end_stall(pump);
     g_ptr_array_unref(pump->channels);
     for (guint i = 0; i < VMF_PUMP_LINKS; i++)
         g_clear_pointer(&pump->links[i], vmf_pump_link_free);
@@ -276,6 +280,16 @@ vmf_pump_set_zstd(VmfPump *pump, int level)
 }
 
 void
+vmf_pump_set_patience(VmfPump *pump, guint patience)
+{
+    if (pump->options.patience == 0 || patience == 0)
+        return;
+    pump->options.patience = patience;
+    if (pump->stall)
+        vmf_pump_wait_again(pump);
+}
+
+void
 vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate)
 {
     vmf_pace_set_rate(&pump->pace, rate, g_get_monotonic_time());
@@ -294,7 +308,8 @@ vmf_pump_state(const VmfPump *pump)
 const char *
 vmf_pump_state_name(const VmfPump *pump)
 {
-    static const char *const names[] = {"waiting", "started", "linked", "stopping", "stopping"};
+    static const char *const names[] = {"waiting", "started",  "linked",
+                                        "stalled", "stopping", "stopping"};
 
     return names[pump->state];
 }

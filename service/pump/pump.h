@@ -3,6 +3,9 @@
  * One side of one migration's data path: its channels, its link, its beginning and its end.
  * What org.vmferry1.Pump says (data/org.vmferry1.Pump.xml), without the bus.
  *
+ * A link that broke may be attached anew, if that was agreed on: the channels rest meanwhile, for
+ * as long as the patience lasts.
+ *
  * It ends by itself: when every channel has ended cleanly and both sides have said BYE, or on
  * failure, or when nobody attends to it and nothing is under way.
  *
@@ -27,6 +30,7 @@ typedef enum {
     VMF_PUMP_WAITING, /* for Start */
     VMF_PUMP_STARTED, /* no link */
     VMF_PUMP_LINKED,
+    VMF_PUMP_STALLED, /* a link broke, and may be attached again */
     VMF_PUMP_STOPPING,
     VMF_PUMP_ENDED,
 } VmfPumpState;
@@ -81,6 +85,9 @@ void vmf_pump_set_cache(VmfPump *pump, guint64 size);
 void vmf_pump_set_delta(VmfPump *pump, gboolean delta);
 void vmf_pump_set_zstd(VmfPump *pump, int level);
 
+/* How long a link that broke is waited for, ms, from now on if one is; if that was agreed on. */
+void vmf_pump_set_patience(VmfPump *pump, guint patience);
+
 /* error: why, for the other side and the report. */
 void vmf_pump_stop(VmfPump *pump, const GError *error);
 
@@ -97,6 +104,7 @@ const char *vmf_pump_log_id(const VmfPump *pump);
 /* "source", "destination", or "". */
 const char *vmf_pump_side(const VmfPump *pump);
 
-/* a(us), and a{sv} as in the XML; floating. */
+/* au: the numbers of the links that broke; a(us), and a{sv} as in the XML; floating. */
+GVariant *vmf_pump_lost_links(const VmfPump *pump);
 GVariant *vmf_pump_wanted(const VmfPump *pump);
 GVariant *vmf_pump_statistics(const VmfPump *pump);
