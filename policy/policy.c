@@ -9,7 +9,7 @@ static const VmfPolicy vmf_minimal_downtime = {
     .downtime = 50, .downtime_max = 200, .downtime_step = 50,
     .on_deadline = VMF_DEADLINE_GO_ON,
     .cache_share = 0.5, .cpu_share = 1, .compression = VMF_COMPRESS_AUTO,
-    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
+    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_ALL, .observe = TRUE,
 };
 
 static const VmfPolicy vmf_balanced = {
@@ -17,7 +17,7 @@ static const VmfPolicy vmf_balanced = {
     .downtime = 300, .downtime_max = 1000, .downtime_step = 100,
     .on_deadline = VMF_DEADLINE_GO_ON,
     .cache_share = 0.25, .cpu_share = 0.5, .compression = VMF_COMPRESS_AUTO,
-    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
+    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_ALL, .observe = TRUE,
 };
 
 static const VmfPolicy vmf_always_converges = {
@@ -25,7 +25,7 @@ static const VmfPolicy vmf_always_converges = {
     .downtime = 300, .downtime_max = 30000, .downtime_step = 500,
     .deadline_gib = 120, .on_deadline = VMF_DEADLINE_SWITCHOVER,
     .cache_share = 0.5, .cpu_share = 1, .compression = VMF_COMPRESS_AUTO,
-    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
+    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_ALL, .observe = TRUE,
 };
 
 static const VmfPolicy vmf_post_copy = {
@@ -33,7 +33,7 @@ static const VmfPolicy vmf_post_copy = {
     .downtime = 300, .downtime_max = 300,
     .deadline_gib = 60, .on_deadline = VMF_DEADLINE_POSTCOPY,
     .cache_share = 0.25, .cpu_share = 0.5, .compression = VMF_COMPRESS_AUTO,
-    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_NATIVE, .observe = TRUE,
+    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_ALL, .observe = TRUE,
 };
 
 /* Many guests at once and soon: little memory for each, and no time for background measuring. */
@@ -42,7 +42,7 @@ static const VmfPolicy vmf_evacuate = {
     .downtime = 1000, .downtime_max = 10000, .downtime_step = 1000,
     .deadline_gib = 30, .on_deadline = VMF_DEADLINE_SWITCHOVER,
     .cache_share = 0.1, .cpu_share = 1, .compression = VMF_COMPRESS_AUTO,
-    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_NATIVE,
+    .engines = VMF_ENGINES_ALL, .ways = VMF_WAY_ALL,
 };
 /* clang-format on */
 

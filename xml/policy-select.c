@@ -33,6 +33,13 @@ vmf_policy_subject_new(const char *domain_xml, const char *peer, gboolean outgoi
 }
 
 void
+vmf_policy_subject_set_peer(VmfPolicySubject *self, const char *peer)
+{
+    g_free(self->peer);
+    self->peer = g_strdup(peer);
+}
+
+void
 vmf_policy_subject_free(VmfPolicySubject *self)
 {
     xmlFreeDoc(self->doc);

@@ -31,6 +31,7 @@ typedef struct VmfPolicySubject VmfPolicySubject;
 /* `peer` may be NULL: not known. Errors: INVALID_ARGUMENT when the domain XML cannot be read. */
 VmfPolicySubject *vmf_policy_subject_new(const char *domain_xml, const char *peer,
                                          gboolean outgoing, GError **error);
+void vmf_policy_subject_set_peer(VmfPolicySubject *subject, const char *peer);
 void vmf_policy_subject_free(VmfPolicySubject *subject);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPolicySubject, vmf_policy_subject_free)
 

@@ -72,25 +72,29 @@ vmf_captured_ask_thread(GTask *task, gpointer source, gpointer data, GCancellabl
     if (answer)
         g_task_return_pointer(task, answer, (GDestroyNotify)g_variant_unref);
     else
-        g_task_return_error(task, error);
+        g_task_return_error(task, vmf_error_normalize(error));
 }
 
-/* The guest runs here: a peer cannot name any other one. */
-static gboolean
+/* The guest runs here: a peer cannot name any other one. NULL, or why it is not carried. */
+static const char *
 vmf_captured_carry(VmfCaptured *captured, GVariant *answer)
 {
     VmfSockets *sockets = vmf_daemon_get_sockets(captured->capturer->daemon);
     const char *guest, *uuid, *kind;
     const char *name;
+    g_autoptr(VmfChosenPolicy) policy = NULL;
 
     g_variant_get(answer, "(&s&s&s)", &guest, &uuid, &kind);
     name = vmf_sockets_get_name(sockets, uuid);
     if (!name || !vmf_peer_get_config(captured->peer)->may_receive)
-        return FALSE;
+        return "it is for no guest of this host";
+    policy = vmf_sockets_choose_policy(sockets, uuid, captured->peer);
+    if (policy && !(policy->policy.ways & VMF_WAY_CAPTURE))
+        return "the guest's policy is against it";
     vmf_sockets_take(sockets, captured->peer, name, uuid, "capture",
                      g_str_equal(kind, "nbd") ? "nbd" : "qemu",
                      g_socket_connection_get_socket(captured->connection));
-    return TRUE;
+    return NULL;
 }
 
 static void
@@ -100,14 +104,15 @@ vmf_captured_asked(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) answer = g_task_propagate_pointer(G_TASK(result), &error);
     VmfCaptured *captured;
+    const char *why;
 
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return; /* and `self` is gone */
     captured = g_queue_pop_head(&self->waiting);
-    if (!answer || !vmf_captured_carry(captured, answer)) {
+    why = answer ? vmf_captured_carry(captured, answer) : error->message;
+    if (why) {
         vmf_info(NULL, "a connection to port %u of %s goes on untouched: %s", captured->port,
-                 vmf_peer_get_config(captured->peer)->name,
-                 error ? error->message : "it is for no guest of this host");
+                 vmf_peer_get_config(captured->peer)->name, why);
         vmf_relay_start(captured->connection, captured->to, self->cancellable);
     }
     vmf_captured_free(captured);

@@ -146,12 +146,12 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     vmf_daemon_load_maintenance(self);
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
+    self->policies = vmf_policies_new(options->policies_directory);
+    g_strfreev(vmf_policies_reload(self->policies)); /* what is wrong was logged */
     self->sockets = vmf_sockets_new(self);
     self->capturer = vmf_capturer_new(self);
-    self->policies = vmf_policies_new(options->policies_directory);
     self->external = vmf_external_new(self);
     self->observer = vmf_observer_new(self);
-    g_strfreev(vmf_policies_reload(self->policies)); /* what is wrong was logged */
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||

@@ -7,6 +7,8 @@ struct VmfPolicies {
     char *directory;
     GHashTable *files; /* name -> rules (GPtrArray of VmfPolicyRule), as last good */
     GPtrArray *rules;  /* all of them, in order; borrowed from `files` */
+    VmfPoliciesChanged changed;
+    gpointer data;
 };
 
 VmfPolicies *
@@ -28,6 +30,13 @@ vmf_policies_free(VmfPolicies *self)
     g_hash_table_unref(self->files);
     g_free(self->directory);
     g_free(self);
+}
+
+void
+vmf_policies_set_listener(VmfPolicies *self, VmfPoliciesChanged changed, gpointer data)
+{
+    self->changed = changed;
+    self->data = data;
 }
 
 static gint
@@ -91,6 +100,8 @@ vmf_policies_reload(VmfPolicies *self)
     g_hash_table_unref(self->files);
     self->files = files;
     vmf_info(NULL, "%u policies in force", self->rules->len);
+    if (self->changed)
+        self->changed(self->data);
     g_ptr_array_add(problems, NULL);
     return (char **)g_ptr_array_free(problems, FALSE);
 }
@@ -102,4 +113,11 @@ vmf_policies_choose(VmfPolicies *self, const char *domain_xml, const char *peer,
     g_autoptr(VmfPolicySubject) subject = vmf_policy_subject_new(domain_xml, peer, outgoing, error);
 
     return subject ? vmf_policy_choose(self->rules, subject) : NULL;
+}
+
+VmfChosenPolicy *
+vmf_policies_choose_for(VmfPolicies *self, VmfPolicySubject *subject, const char *peer)
+{
+    vmf_policy_subject_set_peer(subject, peer);
+    return vmf_policy_choose(self->rules, subject);
 }

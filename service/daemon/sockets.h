@@ -7,12 +7,14 @@
  *     virsh migrate --live GUEST qemu+ssh://PEER/system --migrateuri unix:///RUN/PEER/GUEST.sock
  *
  * The first connection starts a migration of origin "socket"; those that follow belong to it until
- * it is over. Guests are known from libvirt's lifecycle events. Main loop; what blocks is done in
+ * it is over. A guest whose policy does not name this way (vmferry-policy(5), auto-enable) has no
+ * sockets. Guests are known from libvirt's lifecycle events. Main loop; what blocks is done in
  * threads. A VmfSockets belongs to its daemon.
  */
 #pragma once
 
 #include "daemon/daemon.h"
+#include "xml/policy.h"
 
 VmfSockets *vmf_sockets_new(VmfDaemon *daemon);
 void vmf_sockets_free(VmfSockets *sockets);
@@ -32,6 +34,9 @@ void vmf_sockets_take_back(VmfSockets *sockets);
 
 /* The name of a guest that runs here and can be taken, or NULL; borrowed. */
 const char *vmf_sockets_get_name(VmfSockets *sockets, const char *uuid);
+
+/* What holds for a guest that runs here on its way to a peer; NULL: not known. The caller's. */
+VmfChosenPolicy *vmf_sockets_choose_policy(VmfSockets *sockets, const char *uuid, VmfPeer *peer);
 
 /*
  * A connection for a guest, by whatever way: starts its migration, or joins it. `origin`: as
