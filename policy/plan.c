@@ -6,7 +6,8 @@
 #include "policy/decision.h"
 
 #define VMF_SAME_TIME 0.03            /* share of the time within which two choices are equal */
-#define VMF_CACHE_SMALLEST (64 << 20) /* bytes: libvirt's and QEMU's default */
+#define VMF_CACHE_SMALLEST (16 << 20) /* bytes, of ours */
+#define VMF_CACHE_NATIVE (64 << 20)   /* bytes: libvirt's and QEMU's default */
 #define VMF_SET_MARGIN 1.05           /* of a working set that is measured by samples */
 #define VMF_DOWNTIME_WEIGHT 10        /* s of migration that a second of downtime is worth */
 
@@ -44,7 +45,9 @@ vmf_plan_weigh_caches(VmfPlan *plan, const VmfFacts *facts, guint64 budget, VmfS
     if (!vmf_engine_has_delta(setting->engine))
         return;
     setting->delta = TRUE;
-    for (guint64 size = VMF_CACHE_SMALLEST; size <= budget; size *= 2) {
+    for (guint64 size = setting->engine == VMF_ENGINES_NATIVE ? VMF_CACHE_NATIVE
+                                                              : VMF_CACHE_SMALLEST;
+         size <= budget; size *= 2) {
         setting->cache = size;
         vmf_plan_weigh(plan, facts, setting);
         if (size >= facts->ram)
@@ -100,7 +103,21 @@ vmf_choice_compare_qsort(gconstpointer a, gconstpointer b)
     return vmf_choice_compare(a, b);
 }
 
-/* Of those as good as the first, what costs least: bytes first, where they differ, then memory. */
+/*
+ * Whether of two that come to the same, `a` is to be taken: the engine that can do more; deltas,
+ * which cost nothing, as the guest may become busier than it was; less memory.
+ */
+static gboolean
+vmf_choice_is_preferred(const VmfSetting *a, const VmfSetting *b)
+{
+    if (a->engine != b->engine)
+        return a->engine < b->engine;
+    if (a->delta != b->delta)
+        return a->delta;
+    return a->cache < b->cache;
+}
+
+/* Of those as good as the first, what is best besides: bytes first, where they differ. */
 static const VmfChoice *
 vmf_plan_pick(const VmfPlan *plan)
 {
@@ -114,8 +131,8 @@ vmf_plan_pick(const VmfPlan *plan)
         if (other->prediction.converges != plan->choices[0].prediction.converges ||
             vmf_choice_cost(other) > limit)
             break;
-        if (bytes < 1 - VMF_SAME_TIME ||
-            (bytes <= 1 + VMF_SAME_TIME && other->setting.cache < best->setting.cache))
+        if (bytes < 1 - VMF_SAME_TIME || (bytes <= 1 + VMF_SAME_TIME &&
+                                          vmf_choice_is_preferred(&other->setting, &best->setting)))
             best = other;
     }
     return best;
@@ -164,7 +181,7 @@ vmf_plan_native_cache(const VmfFacts *facts, const VmfPolicy *policy, guint64 no
     double period = facts->written.n ? facts->written.seconds[last] : 0;
     double set = vmf_working_set_get(&facts->written, period, (double)facts->ram);
     guint64 budget = vmf_plan_budget(facts, policy);
-    guint64 size = VMF_CACHE_SMALLEST;
+    guint64 size = VMF_CACHE_NATIVE;
 
     if (facts->written.n == 0)
         return now_size;
