@@ -32,7 +32,7 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
         {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options->bandwidth,
          "Put at most MIBS MiB/s on the wire; see vmferry bandwidth", "MIBS"},
         {"downtime", 0, 0, G_OPTION_ARG_INT, &options->downtime,
-         "Let the guest stand still for at most MS milliseconds at the end (300)", "MS"},
+         "Let the guest stand still for at most MS milliseconds at the end", "MS"},
         {"cache", 0, 0, G_OPTION_ARG_STRING, &options->cache,
          "Keep SIZE bytes of old pages to send what changed; K, M, G", "SIZE"},
         {"no-delta", 0, 0, G_OPTION_ARG_NONE, &options->no_delta,

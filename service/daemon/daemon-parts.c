@@ -93,6 +93,12 @@ vmf_daemon_get_observer(VmfDaemon *self)
     return self->observer;
 }
 
+VmfLessons *
+vmf_daemon_get_lessons(VmfDaemon *self)
+{
+    return self->lessons;
+}
+
 gboolean
 vmf_daemon_is_busy(VmfDaemon *self)
 {

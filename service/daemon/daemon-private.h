@@ -32,6 +32,7 @@ struct VmfDaemon {
     VmfPolicies *policies;
     VmfExternal *external;
     VmfObserver *observer;
+    VmfLessons *lessons;
     VmfRewrite *rewrite; /* NULL: nothing is changed */
 
     GDBusConnection *bus;

@@ -12,6 +12,7 @@
 #include "daemon/incoming.h"
 #include "daemon/leftovers.h"
 #include "daemon/manager.h"
+#include "daemon/lessons.h"
 #include "daemon/observer.h"
 #include "daemon/peer.h"
 #include "daemon/policies.h"
@@ -152,6 +153,8 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->capturer = vmf_capturer_new(self);
     self->external = vmf_external_new(self);
     self->observer = vmf_observer_new(self);
+    self->lessons = vmf_lessons_new();
+    g_strfreev(vmf_policies_reload(self->policies)); /* what is wrong was logged */
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
@@ -183,6 +186,7 @@ vmf_daemon_free(VmfDaemon *self)
     g_clear_pointer(&self->sockets, vmf_sockets_free);
     g_clear_pointer(&self->external, vmf_external_free);
     g_clear_pointer(&self->observer, vmf_observer_free);
+    g_clear_pointer(&self->lessons, vmf_lessons_unref);
     g_clear_pointer(&self->policies, vmf_policies_free);
     g_clear_pointer(&self->owner, vmf_owner_free);
     g_clear_object(&self->manager);

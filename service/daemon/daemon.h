@@ -22,6 +22,7 @@
 
 typedef struct VmfDaemon VmfDaemon;
 typedef struct VmfIncoming VmfIncoming;
+typedef struct VmfLessons VmfLessons;
 typedef struct VmfObserver VmfObserver;
 typedef struct VmfPolicies VmfPolicies;
 typedef struct VmfSockets VmfSockets;
@@ -71,6 +72,7 @@ VmfCapturer *vmf_daemon_get_capturer(VmfDaemon *daemon);
 VmfExternal *vmf_daemon_get_external(VmfDaemon *daemon);
 VmfPolicies *vmf_daemon_get_policies(VmfDaemon *daemon);
 VmfObserver *vmf_daemon_get_observer(VmfDaemon *daemon);
+VmfLessons *vmf_daemon_get_lessons(VmfDaemon *daemon);
 
 /* What changes in the XML of guests that arrive; NULL: nothing. */
 const VmfRewrite *vmf_daemon_get_rewrite(VmfDaemon *daemon);

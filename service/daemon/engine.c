@@ -52,6 +52,43 @@ vmf_engine_find_obstacle(VmfEngine engine, const VmfConfig *config, const VmfPee
     return NULL;
 }
 
+/* As a bit of policies. */
+static guint
+vmf_engine_bit(VmfEngine engine)
+{
+    static const VmfEngines bits[] = {
+        [VMF_ENGINE_PUMP] = VMF_ENGINES_PUMP,
+        [VMF_ENGINE_ONE_SIDED] = VMF_ENGINES_ONE_SIDED,
+        [VMF_ENGINE_NATIVE] = VMF_ENGINES_NATIVE,
+        [VMF_ENGINE_PLAIN] = VMF_ENGINES_PLAIN,
+    };
+
+    return bits[engine];
+}
+
+VmfEngine
+vmf_engine_from_bit(VmfEngines bit)
+{
+    for (guint engine = VMF_ENGINE_PUMP; engine <= VMF_ENGINE_PLAIN; engine++)
+        if (vmf_engine_bit(engine) == bit)
+            return engine;
+    return VMF_ENGINE_AUTO;
+}
+
+guint
+vmf_engine_get_possible(const VmfConfig *config, const VmfPeerConfig *peer,
+                        const VmfOptions *options)
+{
+    guint possible = VMF_ENGINES_PUMP;
+
+    if (options->engine != VMF_ENGINE_AUTO)
+        return vmf_engine_bit(options->engine);
+    for (guint engine = VMF_ENGINE_ONE_SIDED; engine <= VMF_ENGINE_PLAIN; engine++)
+        if (options->unencrypted && !vmf_engine_find_obstacle(engine, config, peer, options))
+            possible |= vmf_engine_bit(engine);
+    return possible;
+}
+
 static gboolean
 vmf_engine_check(VmfEngine engine, const VmfConfig *config, const VmfPeerConfig *peer,
                  const VmfOptions *options, GError **error)
@@ -90,7 +127,8 @@ vmf_engine_choose_without_peer(const VmfConfig *config, const VmfPeerConfig *pee
         return FALSE;
     }
     for (guint i = 0; options->unencrypted && i < G_N_ELEMENTS(engines); i++) {
-        if (vmf_engine_find_obstacle(engines[i], config, peer, options))
+        if ((options->barred & vmf_engine_bit(engines[i])) ||
+            vmf_engine_find_obstacle(engines[i], config, peer, options))
             continue;
         *ret_engine = engines[i];
         *ret_reason = g_strdup_printf("%s, and the migration may go unencrypted", talk->message);
@@ -114,6 +152,11 @@ vmf_engine_choose(const VmfConfig *config, const VmfPeerConfig *peer, const VmfO
     if (talk)
         return vmf_engine_choose_without_peer(config, peer, options, talk, ret_engine, ret_reason,
                                               error);
+    if (options->engine == VMF_ENGINE_AUTO && options->planned > VMF_ENGINE_PUMP) {
+        *ret_engine = options->planned;
+        *ret_reason = g_strdup("planned, and it may go unencrypted");
+        return TRUE;
+    }
     *ret_engine = VMF_ENGINE_PUMP;
     *ret_reason =
         g_strdup(options->engine == VMF_ENGINE_PUMP ? "asked for, and both hosts agreed"

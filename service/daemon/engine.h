@@ -24,6 +24,15 @@ gboolean vmf_engine_choose(const VmfConfig *config, const VmfPeerConfig *peer,
 /* Whether the engine needs an agreement; the others carry in the clear and on their own. */
 gboolean vmf_engine_needs_peer(VmfEngine engine);
 
+/*
+ * VmfEngines that could carry it as far as can be told before the talk: a pump, and, where it may
+ * go unencrypted, the others that have no obstacle.
+ */
+guint vmf_engine_get_possible(const VmfConfig *config, const VmfPeerConfig *peer,
+                              const VmfOptions *options);
+
+VmfEngine vmf_engine_from_bit(VmfEngines bit);
+
 /* As in Migration.Engine. */
 const char *vmf_engine_name(VmfEngine engine);
 gboolean vmf_engine_from_name(const char *name, VmfEngine *ret);

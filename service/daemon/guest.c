@@ -90,6 +90,18 @@ vmf_guest_check_torn(const VmfGuest *guest, gboolean resume, GError **error)
     return FALSE;
 }
 
+static guint64
+vmf_guest_read_resident(virDomainPtr domain)
+{
+    virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
+    int n = virDomainMemoryStats(domain, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0);
+
+    for (int i = 0; i < n; i++)
+        if (stats[i].tag == VIR_DOMAIN_MEMORY_STAT_RSS)
+            return stats[i].val * 1024;
+    return 0;
+}
+
 VmfGuest *
 vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid, GError **error)
 {
@@ -116,6 +128,7 @@ vmf_guest_describe(virConnectPtr connection, const char *name_or_uuid, GError **
     guest->uuid = g_steal_pointer(&parsed->uuid);
     guest->xml = g_steal_pointer(&xml);
     guest->memory = parsed->memory;
+    guest->resident = vmf_guest_read_resident(domain);
     guest->writable_disk = parsed->writable_disk;
     if (!vmf_guest_read_state(domain, guest, error))
         return NULL;

@@ -9,7 +9,8 @@
 typedef struct {
     char *name;
     char *uuid;
-    guint64 memory; /* bytes */
+    guint64 memory;   /* bytes */
+    guint64 resident; /* of QEMU, which is about what the guest ever wrote to; 0: not known */
     gboolean paused;
     gboolean torn; /* by a post-copy that failed: it runs elsewhere, a part of its memory is here */
     gboolean writable_disk;

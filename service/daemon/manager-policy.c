@@ -4,10 +4,9 @@
 #include "base/error.h"
 #include "daemon/authority.h"
 #include "daemon/guest.h"
-#include "daemon/host-memory.h"
 #include "daemon/manager.h"
-#include "daemon/observer.h"
 #include "daemon/peer.h"
+#include "daemon/planning.h"
 #include "daemon/policies.h"
 #include "policy/decision.h"
 #include "policy/plan.h"
@@ -55,24 +54,9 @@ vmf_manager_on_reload(VmfBusManager *skeleton, GDBusMethodInvocation *invocation
 /* ---- Plan and GetPolicy ---- */
 
 static void
-vmf_plan_get_facts(VmfPlanCall *call, const VmfGuest *guest, VmfFacts *facts, double *ret_age)
+vmf_plan_add_measured(GVariantDict *dict, const VmfKnowledge *known)
 {
-    VmfHostMemory memory;
-
-    vmf_host_memory_read(&memory);
-    vmf_facts_init(facts, guest->memory);
-    facts->source_free = memory.free;
-    facts->zstd = TRUE;
-    if (call->link > 0)
-        facts->link_rate = call->link;
-    (void)vmf_observer_get(vmf_daemon_get_observer(call->daemon), guest->uuid, &facts->written,
-                           ret_age);
-}
-
-static void
-vmf_plan_add_measured(GVariantDict *dict, const VmfPlanCall *call, const VmfFacts *facts,
-                      double age)
-{
+    const VmfFacts *facts = &known->facts;
     GVariantBuilder written;
 
     g_variant_builder_init(&written, G_VARIANT_TYPE("a(dt)"));
@@ -81,9 +65,9 @@ vmf_plan_add_measured(GVariantDict *dict, const VmfPlanCall *call, const VmfFact
                               (guint64)facts->written.bytes[i]);
     g_variant_dict_insert(dict, "memory", "t", facts->ram);
     g_variant_dict_insert_value(dict, "written", g_variant_builder_end(&written));
-    g_variant_dict_insert(dict, "age", "d", facts->written.n ? age : -1);
+    g_variant_dict_insert(dict, "age", "d", known->age);
     g_variant_dict_insert(dict, "link-rate", "t", (guint64)facts->link_rate);
-    g_variant_dict_insert(dict, "link-known", "b", call->link > 0);
+    g_variant_dict_insert(dict, "link-known", "b", known->link_known);
     g_variant_dict_insert(dict, "host-free", "t", facts->source_free);
 }
 
@@ -129,13 +113,10 @@ vmf_plan_answer(VmfPlanCall *call, const VmfGuest *guest, const VmfChosenPolicy 
     g_autofree VmfPlan *plan = g_new0(VmfPlan, 1);
     g_autoptr(GVariant) base = g_variant_ref_sink(vmf_chosen_policy_to_variant(policy));
     GVariantDict dict;
-    VmfFacts facts;
-    double age = 0;
+    VmfKnowledge known;
 
-    vmf_plan_get_facts(call, guest, &facts, &age);
-    if (policy->policy.bandwidth)
-        facts.link_rate = MIN(facts.link_rate, (double)policy->policy.bandwidth);
-    if (!vmf_plan_make(&facts, &policy->policy, 0, decisions, plan)) {
+    vmf_planning_look(call->daemon, guest, call->peer, &policy->policy, call->link, &known);
+    if (!vmf_plan_make(&known.facts, &policy->policy, 0, decisions, plan)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED, "policy '%s' allows no engine",
                     policy->name);
         return NULL;
@@ -144,7 +125,7 @@ vmf_plan_answer(VmfPlanCall *call, const VmfGuest *guest, const VmfChosenPolicy 
     g_variant_dict_insert(&dict, "domain", "s", guest->name);
     g_variant_dict_insert(&dict, "peer", "s", call->peer ? call->peer : "");
     g_variant_dict_insert_value(&dict, "policy", base);
-    vmf_plan_add_measured(&dict, call, &facts, age);
+    vmf_plan_add_measured(&dict, &known);
     vmf_plan_add_plan(&dict, plan, decisions);
     return g_variant_dict_end(&dict);
 }

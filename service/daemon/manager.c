@@ -12,10 +12,8 @@
 #include "daemon/manager-policy.h"
 #include "daemon/manager-ways.h"
 #include "daemon/outgoing.h"
-#include "daemon/observer.h"
 #include "daemon/peer.h"
-#include "daemon/policies.h"
-#include "daemon/steering.h"
+#include "daemon/planning.h"
 #include "vmferry-bus.h"
 #include "vmferry-config.h"
 
@@ -80,38 +78,6 @@ vmf_migrate_look_thread(GTask *task, gpointer source, gpointer data, GCancellabl
         g_task_return_error(task, error);
 }
 
-/* What the policy says of it; what the caller said stays as it is. */
-static void
-vmf_migrate_steer(VmfRequest *request, VmfMigration *migration, const VmfGuest *guest)
-{
-    const VmfOptions *options = request->options;
-    const VmfConfig *config = vmf_daemon_get_config(request->daemon);
-    VmfDelta delta;
-    double age;
-    VmfSteeringSetup setup = {
-        .migration = migration,
-        .libvirt = vmf_daemon_get_libvirt(request->daemon),
-        .libvirt_uri = config->libvirt_uri,
-        .policy = vmf_policies_choose(vmf_daemon_get_policies(request->daemon), guest->xml,
-                                      vmf_peer_get_config(request->peer)->name, TRUE, NULL),
-    };
-
-    if (!setup.policy)
-        return; /* libvirt's XML was read before */
-    if (options->timeout)
-        setup.policy->policy.deadline = setup.policy->policy.deadline_gib = 0;
-    vmf_migration_get_delta(migration, &delta);
-    setup.start = (VmfSteerStart){.ram = guest->memory,
-                                  .cache = delta.on,
-                                  .fixed = options->delta.cache != VMF_CACHE_DEFAULT,
-                                  .cache_size = delta.cache,
-                                  .cache_most = G_MAXUINT64,
-                                  .postcopy = options->postcopy};
-    (void)vmf_observer_get(vmf_daemon_get_observer(request->daemon), guest->uuid,
-                           &setup.start.written, &age);
-    vmf_steering_attach(&setup);
-}
-
 static void
 vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -119,10 +85,15 @@ vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GError) error = NULL;
     g_autoptr(VmfGuest) guest = g_task_propagate_pointer(G_TASK(result), &error);
     g_autoptr(VmfMigration) migration = NULL;
+    g_autoptr(VmfPlanning) planning = NULL;
     g_autofree char *id = g_uuid_string_random();
     VmfMigrationInit init = {.id = id, .outgoing = TRUE};
 
-    if (!guest) {
+    if (guest)
+        planning =
+            vmf_planning_new(request->daemon, guest, vmf_peer_get_config(request->peer)->name,
+                             request->options, &error);
+    if (!planning) {
         vmf_request_fail(request, error);
         return;
     }
@@ -135,15 +106,13 @@ vmf_migrate_looked(GObject *source, GAsyncResult *result, gpointer data)
     init.bandwidth = request->options->bandwidth;
     init.downtime = request->options->downtime;
     init.delta = request->options->delta;
-    if (init.delta.cache == VMF_CACHE_DEFAULT)
-        init.delta.cache = vmf_delta_default_cache(guest->memory);
     migration = vmf_migration_new(&init);
     if (!vmf_daemon_add_migration(request->daemon, migration, &error)) {
         vmf_request_fail(request, error);
         return;
     }
     if (!guest->torn)
-        vmf_migrate_steer(request, migration, guest);
+        vmf_planning_steer(planning, migration);
     vmf_outgoing_start(request->daemon, migration, request->peer,
                        g_steal_pointer(&request->options));
     vmf_bus_manager_complete_migrate(

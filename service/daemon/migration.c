@@ -45,6 +45,7 @@ enum {
     SIGNAL_POSTCOPY,
     SIGNAL_BANDWIDTH,
     SIGNAL_DELTA,
+    SIGNAL_DOWNTIME,
     SIGNAL_JOB,
     SIGNAL_STATISTICS,
     SIGNAL_FINISHED,
@@ -154,6 +155,15 @@ vmf_migration_set_engine(VmfMigration *self, const char *engine, const char *rea
     vmf_bus_migration_set_engine(self->bus, engine);
     vmf_bus_migration_set_engine_reason(self->bus, reason);
     vmf_bus_migration_set_encrypted(self->bus, encrypted);
+}
+
+char *
+vmf_migration_dup_engine(VmfMigration *self)
+{
+    char *engine = NULL;
+
+    g_object_get(self->bus, "engine", &engine, NULL);
+    return engine;
 }
 
 static gboolean
@@ -445,6 +455,22 @@ vmf_migration_get_bandwidth(VmfMigration *self)
     return mibs * VMF_MIB;
 }
 
+void
+vmf_migration_allow_downtime(VmfMigration *self, guint ms)
+{
+    vmf_bus_migration_set_downtime_allowed(self->bus, ms);
+    g_signal_emit(self, vmf_migration_signals[SIGNAL_DOWNTIME], 0);
+}
+
+guint
+vmf_migration_get_downtime_allowed(VmfMigration *self)
+{
+    guint ms = 0;
+
+    g_object_get(self->bus, "downtime-allowed", &ms, NULL);
+    return ms;
+}
+
 static void
 vmf_migration_finalize(GObject *object)
 {
@@ -475,6 +501,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
         g_signal_new("bandwidth", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_DELTA] =
         g_signal_new("delta", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_DOWNTIME] =
+        g_signal_new("downtime", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_JOB] = g_signal_new("job", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                                      NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
     vmf_migration_signals[SIGNAL_STATISTICS] = g_signal_new(

@@ -4,10 +4,10 @@
  *
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
- * (somebody asked for it), "bandwidth" and "delta" (they are others), "job" (VmfJob *) and
- * "statistics" (GVariant *) as they were noted, and "finished" (a final state, once). State goes
- * preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back; what
- * comes after a final state is ignored.
+ * (somebody asked for it), "bandwidth", "delta" and "downtime" (they are others), "job" (VmfJob *)
+ * and "statistics" (GVariant *) as they were noted, and "finished" (a final state, once). State
+ * goes preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back;
+ * what comes after a final state is ignored.
  */
 #pragma once
 
@@ -66,6 +66,9 @@ gboolean vmf_migration_is_finished(VmfMigration *migration);
 /* For the object manager; object path VMF_MIGRATION_PATH + id. */
 GDBusObjectSkeleton *vmf_migration_get_object(VmfMigration *migration);
 
+/* What carries it, as Migration.Engine has it; the caller's. Any thread. */
+char *vmf_migration_dup_engine(VmfMigration *migration);
+
 /* What carries it, why, and whether that is encrypted. */
 void vmf_migration_set_engine(VmfMigration *migration, const char *engine, const char *reason,
                               gboolean encrypted);
@@ -114,6 +117,12 @@ gboolean vmf_migration_request_postcopy(VmfMigration *migration, GError **error)
 
 /* Likewise "bandwidth"; MiB/s, 0: no bound. Errors: NO_SUCH_MIGRATION, NOT_SUPPORTED (incoming). */
 gboolean vmf_migration_request_bandwidth(VmfMigration *migration, guint mibs, GError **error);
+
+/* Main loop: emits "downtime". ms that are allowed from now on. */
+void vmf_migration_allow_downtime(VmfMigration *migration, guint ms);
+
+/* ms that are allowed. Any thread. */
+guint vmf_migration_get_downtime_allowed(VmfMigration *migration);
 
 /* Bytes per second; 0: no bound. Any thread. */
 guint64 vmf_migration_get_bandwidth(VmfMigration *migration);

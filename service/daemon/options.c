@@ -146,7 +146,7 @@ vmf_options_new(void)
 {
     VmfOptions *options = g_new0(VmfOptions, 1);
 
-    options->downtime = VMF_DOWNTIME_DEFAULT;
+    options->downtime = VMF_DOWNTIME_BY_POLICY;
     options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO};
     return options;
 }
@@ -211,6 +211,8 @@ vmf_options_get_flags(const VmfOptions *options, VmfEngine engine)
         flags |= VIR_MIGRATE_COMPRESSED;
     if (options->postcopy)
         flags |= VIR_MIGRATE_POSTCOPY;
+    if (options->throttle)
+        flags |= VIR_MIGRATE_AUTO_CONVERGE;
     if (options->postcopy_resume)
         flags |= VIR_MIGRATE_POSTCOPY_RESUME;
     if (options->persistent)
@@ -251,6 +253,10 @@ vmf_options_get_params(const VmfOptions *options, VmfEngine engine, const VmfUri
     if (options->parallel && result == 0)
         result = virTypedParamsAddInt(&params, &n, &max, VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS,
                                       (int)options->parallel);
+    if (options->bandwidth && engine != VMF_ENGINE_PUMP && engine != VMF_ENGINE_ONE_SIDED &&
+        result == 0) /* the pump keeps to it by itself, on the wire */
+        result = virTypedParamsAddULLong(&params, &n, &max, VIR_MIGRATE_PARAM_BANDWIDTH,
+                                         options->bandwidth);
     if (xbzrle && result == 0)
         result = virTypedParamsAddULLong(
             &params, &n, &max, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, VMF_NATIVE_CACHE);

@@ -12,8 +12,10 @@
 #include <libvirt/libvirt.h>
 
 #include "daemon/delta.h"
+#include "policy/policy.h"
 
-#define VMF_DOWNTIME_DEFAULT 300 /* ms, as libvirt's */
+#define VMF_DOWNTIME_DEFAULT 300         /* ms, as libvirt's */
+#define VMF_DOWNTIME_BY_POLICY G_MAXUINT /* nobody said */
 
 typedef enum {
     VMF_ON_TIMEOUT_SUSPEND,  /* stop the guest, so that the rest gets through */
@@ -42,7 +44,10 @@ typedef struct {
     char *copy_storage; /* "all", "inc" or NULL */
     guint bandwidth;    /* MiB/s on the wire; 0: no bound */
     VmfDelta delta;     /* cache: VMF_CACHE_DEFAULT unless it was said */
-    guint downtime;     /* ms that are allowed */
+    guint downtime;     /* ms that are allowed, or VMF_DOWNTIME_BY_POLICY */
+    gboolean throttle;  /* QEMU may slow the guest down: not asked for, but the policy's */
+    guint barred;       /* VmfEngines that the policy does not allow for "auto" */
+    VmfEngine planned;  /* for "auto", when both hosts agree; AUTO: a pump */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;
     char *dname;

@@ -8,10 +8,12 @@
 #include "daemon/engine.h"
 #include "daemon/host-offer.h"
 #include "daemon/job-watch.h"
+#include "daemon/lessons.h"
 #include "daemon/link-service.h"
 #include "daemon/negotiation.h"
 #include "daemon/one-sided.h"
 #include "daemon/pilot.h"
+#include "daemon/planning.h"
 #include "daemon/precheck.h"
 #include "daemon/preempt.h"
 #include "daemon/pump-process.h"
@@ -227,9 +229,9 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
                                       vmf_daemon_get_config(daemon)->libvirt_uri);
     self->pilot = vmf_pilot_start(migration, vmf_daemon_get_libvirt(daemon),
                                   vmf_daemon_get_config(daemon)->libvirt_uri, options);
-    self->switchover = vmf_switchover_start(
-        migration, vmf_daemon_get_libvirt(daemon), vmf_daemon_get_config(daemon)->libvirt_uri,
-        options->downtime ? options->downtime : VMF_DOWNTIME_DEFAULT);
+    self->switchover = vmf_switchover_start(migration, vmf_daemon_get_libvirt(daemon),
+                                            vmf_daemon_get_config(daemon)->libvirt_uri);
+    vmf_lessons_watch(vmf_daemon_get_lessons(daemon), migration);
     g_task_set_task_data(task, self, NULL);
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
     vmf_workers_add(vmf_daemon_get_workers(daemon), task);
@@ -247,4 +249,5 @@ vmf_outgoing_start_following(VmfDaemon *daemon, VmfMigration *migration, VmfPeer
                              VmfFollow *follow)
 {
     vmf_outgoing_begin(daemon, migration, peer, vmf_options_new(), vmf_follow_ref(follow));
+    vmf_planning_adopt(daemon, migration);
 }

@@ -15,8 +15,10 @@ struct VmfSteering {
     VmfChosenPolicy *policy;
     GPtrArray *decisions;
     guint told; /* decisions that are on the bus */
-    VmfSteer *steer;
-    gboolean pump;        /* ours, which has the cache; else QEMU */
+    VmfSteerStart start;
+    VmfSteer *steer;      /* NULL: no pass has begun */
+    gboolean ours;        /* vmferryd led it here, or its pump carries it */
+    gboolean pump;        /* which has the cache; else QEMU */
     GVariant *statistics; /* of the pump, the latest; NULL: none yet */
 };
 
@@ -29,19 +31,29 @@ vmf_order_cache(virDomainPtr domain, guint64 size)
 }
 
 static int
+vmf_order_speed(virDomainPtr domain, guint64 mibs)
+{
+    return virDomainMigrateSetMaxSpeed(domain, mibs, 0);
+}
+
+static int
 vmf_order_downtime(virDomainPtr domain, guint64 ms)
 {
     return virDomainMigrateSetMaxDowntime(domain, ms, 0);
 }
 
-/* The pump's cache and deltas; FALSE: not its business. */
+/* What goes by way of the migration's object; FALSE: not its business. */
 static gboolean
-vmf_steering_order_pump(VmfSteering *self, const VmfAction *action)
+vmf_steering_order_ours(VmfSteering *self, const VmfAction *action)
 {
     g_autoptr(GError) error = NULL;
     VmfDelta delta;
 
-    if (action->kind != VMF_ACTION_CACHE && action->kind != VMF_ACTION_DELTA)
+    if (action->kind == VMF_ACTION_DOWNTIME) {
+        vmf_migration_allow_downtime(self->migration, (guint)action->value);
+        return TRUE;
+    }
+    if (!self->pump || (action->kind != VMF_ACTION_CACHE && action->kind != VMF_ACTION_DELTA))
         return FALSE;
     vmf_migration_get_delta(self->migration, &delta);
     if (action->kind == VMF_ACTION_CACHE)
@@ -69,7 +81,7 @@ vmf_steering_act(VmfSteering *self, const VmfAction *action)
         [VMF_ACTION_ABORT] = {vmf_order_abort, "aborting at the deadline"},
     };
 
-    if (self->pump && vmf_steering_order_pump(self, action))
+    if (self->ours && vmf_steering_order_ours(self, action))
         return;
     if (orders[action->kind].call)
         vmf_order_give(self->libvirt, self->uri, self->migration, orders[action->kind].call,
@@ -141,8 +153,38 @@ vmf_steering_see_pump(VmfSteering *self, VmfObservation *seen)
     if (pages)
         g_variant_lookup(pages, "unchanged", "t", &unchanged);
     seen->wire = vmf_steering_number(self, "bytes-wire-out");
+    seen->link_rate = (double)vmf_steering_number(self, "link-rate");
     seen->misses = vmf_steering_number(self, "cache-misses");
     seen->again = vmf_steering_number(self, "cache-hits") + seen->misses + unchanged;
+}
+
+/* QEMU's own, of the stream; ours begin with a bound on the wire. */
+static void
+vmf_steering_limit_speed(VmfSteering *self)
+{
+    guint64 mibs = MAX(self->policy->policy.bandwidth >> 20, 1);
+
+    vmf_decisions_add(self->decisions, g_get_monotonic_time(), "bandwidth",
+                      g_strdup_printf("at most %" G_GUINT64_FORMAT " MiB/s", mibs),
+                      g_strdup("as the policy has it"));
+    vmf_order_give(self->libvirt, self->uri, self->migration, vmf_order_speed, mibs,
+                   "limiting the bandwidth");
+}
+
+/* Which engine carries it is known by now. */
+static void
+vmf_steering_begin(VmfSteering *self)
+{
+    g_autofree char *engine = vmf_migration_dup_engine(self->migration);
+
+    self->pump = self->ours && (g_str_equal(engine, "pump") || g_str_equal(engine, "one-sided"));
+    if (self->ours && !self->pump) {
+        self->start.native = self->start.fixed = TRUE;
+        self->start.cache = FALSE; /* until QEMU tells of one */
+    }
+    self->steer = vmf_steer_new(&self->policy->policy, &self->start, self->decisions);
+    if (!self->ours && self->policy->policy.bandwidth)
+        vmf_steering_limit_speed(self);
 }
 
 void
@@ -156,6 +198,8 @@ vmf_steering_on_job(const VmfJob *job, gpointer data)
     if (vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING || !job->active ||
         job->iteration == 0)
         return;
+    if (!self->steer)
+        vmf_steering_begin(self);
     vmf_steering_see(job, &seen);
     if (self->pump)
         vmf_steering_see_pump(self, &seen);
@@ -189,18 +233,17 @@ VmfSteering *
 vmf_steering_new(const VmfSteeringSetup *setup)
 {
     VmfSteering *self = g_new0(VmfSteering, 1);
-    VmfSteerStart start = setup->start;
     VmfHostMemory memory;
 
     vmf_host_memory_read(&memory);
-    start.source_free = memory.free;
-    start.started = g_get_monotonic_time();
+    self->start = setup->start;
+    self->start.source_free = memory.free;
+    self->start.started = g_get_monotonic_time();
     self->migration = g_object_ref(setup->migration);
     self->libvirt = g_object_ref(setup->libvirt);
     self->uri = g_strdup(setup->libvirt_uri);
     self->policy = setup->policy;
-    self->decisions = vmf_decisions_new();
-    self->steer = vmf_steer_new(&self->policy->policy, &start, self->decisions);
+    self->decisions = setup->decisions ? setup->decisions : vmf_decisions_new();
     vmf_steering_explain_policy(self);
     vmf_steering_tell(self);
     return self;
@@ -209,7 +252,7 @@ vmf_steering_new(const VmfSteeringSetup *setup)
 void
 vmf_steering_free(VmfSteering *self)
 {
-    vmf_steer_free(self->steer);
+    g_clear_pointer(&self->steer, vmf_steer_free);
     g_clear_pointer(&self->statistics, g_variant_unref);
     g_ptr_array_unref(self->decisions);
     vmf_chosen_policy_free(self->policy);
@@ -219,7 +262,7 @@ vmf_steering_free(VmfSteering *self)
     g_free(self);
 }
 
-/* ---- with a pump of ours ---- */
+/* ---- of ours ---- */
 
 static void
 vmf_steering_on_own_job(VmfMigration *migration, const VmfJob *job, VmfSteering *self)
@@ -246,7 +289,7 @@ vmf_steering_attach(const VmfSteeringSetup *setup)
 {
     VmfSteering *self = vmf_steering_new(setup);
 
-    self->pump = TRUE;
+    self->ours = TRUE;
     g_signal_connect(setup->migration, "job", G_CALLBACK(vmf_steering_on_own_job), self);
     g_signal_connect(setup->migration, "statistics", G_CALLBACK(vmf_steering_on_statistics), self);
     g_signal_connect(setup->migration, "finished", G_CALLBACK(vmf_steering_on_finished), self);

@@ -18,6 +18,7 @@ typedef struct {
     VmfLibvirt *libvirt;
     const char *libvirt_uri;
     VmfChosenPolicy *policy; /* taken */
+    GPtrArray *decisions;    /* those before the start (policy/decision.h); taken; NULL: none */
     VmfSteerStart start;     /* `started`, `source_free` are filled in */
 } VmfSteeringSetup;
 
@@ -25,8 +26,9 @@ VmfSteering *vmf_steering_new(const VmfSteeringSetup *setup);
 void vmf_steering_free(VmfSteering *steering);
 
 /*
- * For a migration through our pump: orders that are the pump's go to it, by way of the migration's
- * object. It sees what the object is told, and is gone when that is finished.
+ * For a migration of ours: orders that are the pump's go to it, by way of the migration's object;
+ * where another engine carries it, it is steered as those of others. It sees what the object is
+ * told, and is gone when that is finished.
  */
 void vmf_steering_attach(const VmfSteeringSetup *setup);
 

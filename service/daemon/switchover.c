@@ -13,6 +13,7 @@ struct VmfSwitchover {
     char *uri;
     VmfDowntime downtime;
     gboolean passes; /* QEMU is at it */
+    gboolean pump;   /* which makes QEMU's own idea too good */
     guint set;       /* ms: what libvirt was told last; 0: nothing yet */
     gboolean telling;
     gboolean stopped;
@@ -85,12 +86,13 @@ vmf_switchover_tell(VmfSwitchover *self, guint limit)
     VmfOrder *order = g_new0(VmfOrder, 1);
     g_autoptr(GTask) task = g_task_new(NULL, NULL, vmf_switchover_told, self);
 
-    vmf_info(vmf_migration_get_id(self->migration),
-             "QEMU may stop the guest for %u ms: %.0f MiB left, %.2f bytes on the wire for one of "
-             "QEMU's, %.1f MiB/s",
-             limit, (double)self->downtime.remaining / (1 << 20),
-             vmf_downtime_efficiency(&self->downtime),
-             (double)self->downtime.link_rate / (1 << 20));
+    if (self->pump)
+        vmf_info(vmf_migration_get_id(self->migration),
+                 "QEMU may stop the guest for %u ms: %.0f MiB left, %.2f bytes on the wire for one "
+                 "of QEMU's, %.1f MiB/s",
+                 limit, (double)self->downtime.remaining / (1 << 20),
+                 vmf_downtime_efficiency(&self->downtime),
+                 (double)self->downtime.link_rate / (1 << 20));
     self->set = limit;
     self->telling = TRUE;
     order->uri = g_strdup(self->uri);
@@ -108,7 +110,7 @@ vmf_switchover_decide(VmfSwitchover *self)
     if (!self->passes || self->telling ||
         vmf_migration_get_state(self->migration) != VMF_STATE_RUNNING)
         return;
-    limit = vmf_downtime_decide(&self->downtime);
+    limit = self->pump ? vmf_downtime_decide(&self->downtime) : self->downtime.allowed;
     if (self->set == 0 ||
         (limit != self->set &&
          (limit == VMF_DOWNTIME_HELD || self->set == VMF_DOWNTIME_HELD ||
@@ -120,8 +122,12 @@ static void
 vmf_switchover_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration,
                             VmfSwitchover *self)
 {
+    g_autofree char *engine = NULL;
+
     if (iteration < 1 || !g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
         return;
+    engine = vmf_migration_dup_engine(self->migration);
+    self->pump = g_str_equal(engine, "pump") || g_str_equal(engine, "one-sided");
     self->passes = TRUE;
     vmf_switchover_decide(self);
 }
@@ -132,6 +138,13 @@ vmf_switchover_on_job(VmfMigration *migration, const VmfJob *job, VmfSwitchover 
     if (job->data_remaining == 0)
         return; /* it has not looked yet */
     vmf_downtime_note_job(&self->downtime, job->data_remaining, job->bandwidth);
+    vmf_switchover_decide(self);
+}
+
+static void
+vmf_switchover_on_downtime(VmfMigration *migration, VmfSwitchover *self)
+{
+    self->downtime.allowed = vmf_migration_get_downtime_allowed(migration);
     vmf_switchover_decide(self);
 }
 
@@ -150,17 +163,17 @@ vmf_switchover_note_statistics(VmfSwitchover *self, GVariant *statistics)
 }
 
 VmfSwitchover *
-vmf_switchover_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri,
-                     guint allowed)
+vmf_switchover_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvirt_uri)
 {
     VmfSwitchover *self = g_new0(VmfSwitchover, 1);
 
     self->migration = g_object_ref(migration);
     self->libvirt = g_object_ref(libvirt);
     self->uri = g_strdup(libvirt_uri);
-    vmf_downtime_init(&self->downtime, allowed);
+    vmf_downtime_init(&self->downtime, vmf_migration_get_downtime_allowed(migration));
     g_signal_connect(libvirt, "iteration", G_CALLBACK(vmf_switchover_on_iteration), self);
     g_signal_connect(migration, "job", G_CALLBACK(vmf_switchover_on_job), self);
+    g_signal_connect(migration, "downtime", G_CALLBACK(vmf_switchover_on_downtime), self);
     return self;
 }
 

@@ -12,7 +12,7 @@
 typedef struct VmfSwitchover VmfSwitchover;
 
 VmfSwitchover *vmf_switchover_start(VmfMigration *migration, VmfLibvirt *libvirt,
-                                    const char *libvirt_uri, guint allowed);
+                                    const char *libvirt_uri);
 void vmf_switchover_stop(VmfSwitchover *switchover);
 
 /* What the pump counts: a{sv} as in org.vmferry1.Pump, Statistics. */

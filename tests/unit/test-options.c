@@ -28,7 +28,7 @@ test_none(void **state)
     assert_int_equal(options->parallel, 0);
     assert_int_equal(options->bandwidth, 0);
     assert_int_equal(options->timeout, 0);
-    assert_int_equal(options->downtime, 300);
+    assert_int_equal(options->downtime, VMF_DOWNTIME_BY_POLICY);
     assert_true(options->delta.on);
     assert_true(options->delta.cache == VMF_CACHE_DEFAULT);
     assert_int_equal(options->delta.compression, VMF_COMPRESSION_AUTO);
