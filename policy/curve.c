@@ -4,6 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#define VMF_REUSE_SLACK 0.015 /* bytes on the wire that a smaller cache may cost */
+#define VMF_REUSE_MARGIN                                                                           \
+    1.05 /* the curve is of a sample, and a real cache falls a little short                        \
+          */
+
 void
 vmf_working_set_add(VmfWorkingSet *self, double seconds, double bytes)
 {
@@ -131,4 +136,35 @@ vmf_reuse_get(const VmfReuse *self, guint64 size)
         return self->wire[at - 1];
     share = (double)(size - self->size[at - 1]) / (double)(self->size[at] - self->size[at - 1]);
     return self->wire[at - 1] + share * (self->wire[at] - self->wire[at - 1]);
+}
+
+guint64
+vmf_reuse_recommend(const VmfReuse *self, guint64 budget)
+{
+    guint64 size = vmf_reuse_choose(self, budget, VMF_REUSE_SLACK);
+
+    return MIN((guint64)((double)size * VMF_REUSE_MARGIN), budget);
+}
+
+/* As above, but by steps: where a curve has few points, it falls at them and not between. */
+static double
+vmf_reuse_get_step(const VmfReuse *self, guint64 size)
+{
+    guint at = 0;
+
+    while (at + 1 < self->n && self->size[at + 1] <= size)
+        at++;
+    return self->n ? self->wire[at] : 0;
+}
+
+void
+vmf_reuse_since(const VmfReuse *now, const VmfReuse *before, VmfReuse *ret)
+{
+    double least = G_MAXDOUBLE;
+
+    *ret = *now;
+    for (guint i = 0; i < now->n; i++) {
+        ret->wire[i] = MAX(now->wire[i] - vmf_reuse_get_step(before, now->size[i]), 0);
+        least = ret->wire[i] = MIN(ret->wire[i], least); /* samples scatter */
+    }
 }

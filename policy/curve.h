@@ -3,8 +3,8 @@
  * Two curves that decisions are read off.
  *
  * VmfWorkingSet is W(t): bytes of a guest that are written within t seconds, at a few measured t.
- * VmfReuse is what a cache of some size would make of the pages sent of late: bytes that would go
- * on the wire. Both are plain data of a fixed size, ascending in their first column. Pure.
+ * VmfReuse is what a cache of some size would have made of pages sent again: bytes that would have
+ * gone on the wire. Both are plain data of a fixed size, ascending in their first column. Pure.
  */
 #pragma once
 
@@ -43,6 +43,15 @@ typedef struct {
  * curve. For a cache that does not let every newcomer in.
  */
 guint64 vmf_reuse_choose(const VmfReuse *curve, guint64 budget, double slack);
+
+/* The size to be taken, of at most `budget`: as above for some 1.5 %, and a little more. */
+guint64 vmf_reuse_recommend(const VmfReuse *curve, guint64 budget);
+
+/*
+ * What was sent between two readings of one curve that counts from the start, in `ret` with the
+ * sizes of `now`. Both in bytes, not in shares.
+ */
+void vmf_reuse_since(const VmfReuse *now, const VmfReuse *before, VmfReuse *ret);
 
 /* Bytes on the wire with a cache of `size`, between points by straight lines; 0 without points. */
 double vmf_reuse_get(const VmfReuse *curve, guint64 size);

@@ -2,8 +2,7 @@
 #include "policy/decision.h"
 #include "policy/steer-private.h"
 
-#define VMF_REUSE_SLACK 0.03 /* bytes on the wire that a smaller cache may cost */
-#define VMF_MISSES_HIGH 0.1  /* of what was asked for, at which the cache is too small */
+#define VMF_MISSES_HIGH 0.1 /* of what was asked for, at which the cache is too small */
 #define VMF_NATIVE_LEAST (16ull << 20)
 #define VMF_SMALL_CHANGE 8 /* a change by less than 1/8 of the size is none */
 
@@ -82,16 +81,25 @@ vmf_steer_choose_native(const VmfSteer *self, const VmfObservation *seen, guint6
     return self->cache;
 }
 
+gboolean
+vmf_steer_get_reuse(const VmfSteer *self, const VmfObservation *seen, VmfReuse *ret)
+{
+    if (!seen->reuse || seen->reuse->n < 2 || seen->pass < 4 || self->reuse_before.n == 0)
+        return FALSE;
+    vmf_reuse_since(seen->reuse, &self->reuse_before, ret);
+    return ret->wire[0] > 0;
+}
+
 static guint64
 vmf_steer_choose_ours(const VmfSteer *self, const VmfObservation *seen, guint64 budget,
                       const char **ret_rule)
 {
+    VmfReuse late;
     guint64 size;
 
-    /* Before pages came again, the curve knows nothing. */
-    if (seen->reuse && seen->reuse->n > 1 && seen->pass > 2) {
+    if (vmf_steer_get_reuse(self, seen, &late)) {
         *ret_rule = "cache-reuse";
-        size = vmf_reuse_choose(seen->reuse, budget, VMF_REUSE_SLACK);
+        size = vmf_reuse_recommend(&late, budget);
         /* Not for little: what is in it is worth more than a few pages of memory. */
         if (size < self->cache && self->cache - size < self->cache / VMF_SMALL_CHANGE)
             return self->cache;

@@ -32,6 +32,9 @@ struct VmfSteer {
     gint64 seen;     /* when pages had gone through, and how many bytes of them */
     guint64 seen_processed;
 
+    VmfReuse reuse_before; /* the curve as the pass before this one began; n 0: not known */
+    VmfReuse reuse_pass;   /* as this one began */
+
     guint64 cache;
     gboolean delta;
     gboolean delta_useless; /* it was found not to pay */
@@ -50,6 +53,13 @@ struct VmfSteer {
 /* The rules of the cache (steer-cache.c): whether its size should change, and why. */
 gboolean vmf_steer_choose_cache(VmfSteer *steer, const VmfObservation *seen, guint64 *ret_size,
                                 const char **ret_rule, char **ret_numbers);
+
+/*
+ * What any cache would have made of the pages sent since the pass before this one began. FALSE: not
+ * known; what came again in the second pass tells how far apart the first two send a page, and
+ * nothing of passes to come.
+ */
+gboolean vmf_steer_get_reuse(const VmfSteer *steer, const VmfObservation *seen, VmfReuse *ret);
 
 /* The most that policy and host allow it now. */
 guint64 vmf_steer_get_budget(const VmfSteer *steer, const VmfObservation *seen);

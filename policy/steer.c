@@ -79,6 +79,9 @@ vmf_steer_begin_pass(VmfSteer *self, const VmfObservation *seen)
 {
     self->before = self->pass;
     self->took = (double)(seen->now - self->pass.began) / G_USEC_PER_SEC;
+    self->reuse_before = self->reuse_pass;
+    if (seen->reuse)
+        self->reuse_pass = *seen->reuse;
     self->pass = (VmfPass){.number = seen->pass,
                            .began = seen->now,
                            .remaining = seen->remaining,
@@ -186,6 +189,16 @@ vmf_steer_resize(VmfSteer *self, const VmfObservation *seen, VmfAction *actions,
     return TRUE;
 }
 
+/* Whether a cache within the budget would have saved something of late. */
+static gboolean
+vmf_steer_would_pay(const VmfSteer *self, const VmfObservation *seen, guint64 budget)
+{
+    VmfReuse late;
+
+    return vmf_steer_get_reuse(self, seen, &late) &&
+           vmf_reuse_get(&late, budget) <= VMF_REUSE_PAYS * vmf_reuse_get(&late, 0);
+}
+
 /* Deltas that do not pay cost processor time and memory. QEMU's cannot be switched while it runs.
  */
 static gboolean
@@ -211,7 +224,7 @@ vmf_steer_switch_delta(VmfSteer *self, const VmfObservation *seen, VmfAction *ac
         return TRUE;
     }
     if (self->delta || !seen->reuse || seen->pass < self->changed + VMF_QUIET_PASSES ||
-        vmf_reuse_get(seen->reuse, budget) > VMF_REUSE_PAYS * vmf_reuse_get(seen->reuse, 0))
+        !vmf_steer_would_pay(self, seen, budget))
         return FALSE;
     self->delta = TRUE;
     vmf_decisions_add(self->decisions, seen->now, "delta-pays", g_strdup("deltas on"),

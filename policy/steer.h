@@ -45,7 +45,7 @@ typedef struct {
     guint64 again;           /* pages sent that the cache was asked for */
     guint64 misses;          /* of those, how many it did not have */
     guint64 overflows;       /* and of how many the delta was larger than the page */
-    const VmfReuse *reuse;   /* what any cache would make of the latest pages */
+    const VmfReuse *reuse;   /* what any cache would have made of all pages sent again so far */
     guint64 source_free;     /* memory of this host, bytes */
     gboolean under_pressure; /* processes wait for memory here */
 } VmfObservation;

@@ -20,6 +20,7 @@ struct VmfSteering {
     gboolean ours;        /* vmferryd led it here, or its pump carries it */
     gboolean pump;        /* which has the cache; else QEMU */
     GVariant *statistics; /* of the pump, the latest; NULL: none yet */
+    VmfReuse reuse;       /* as they tell it */
 };
 
 /* ---- what is done ---- */
@@ -139,6 +140,27 @@ vmf_steering_number(VmfSteering *self, const char *name)
     return value;
 }
 
+/* What the pump's sampler tells, as bytes: the deltas of misses would be like those there were. */
+static gboolean
+vmf_steering_read_reuse(VmfSteering *self)
+{
+    g_autoptr(GVariant) curve =
+        g_variant_lookup_value(self->statistics, "reuse-curve", G_VARIANT_TYPE("a(td)"));
+    double pages = (double)vmf_steering_number(self, "repeats") * VMF_QEMU_PAGE;
+    double from = (double)vmf_steering_number(self, "delta-from");
+    double delta = from > 0 ? (double)vmf_steering_number(self, "delta-bytes") / from : 0;
+    gsize n = curve ? MIN(g_variant_n_children(curve), VMF_CURVE_MAX) : 0;
+
+    self->reuse.n = (guint)n;
+    for (gsize i = 0; i < n; i++) {
+        double misses;
+
+        g_variant_get_child(curve, i, "(td)", &self->reuse.size[i], &misses);
+        self->reuse.wire[i] = pages * (misses + (1 - misses) * delta);
+    }
+    return n > 1;
+}
+
 /* What the pump knows better than libvirt. Pages that did not change are as good as in the cache.
  */
 static void
@@ -156,6 +178,7 @@ vmf_steering_see_pump(VmfSteering *self, VmfObservation *seen)
     seen->link_rate = (double)vmf_steering_number(self, "link-rate");
     seen->misses = vmf_steering_number(self, "cache-misses");
     seen->again = vmf_steering_number(self, "cache-hits") + seen->misses + unchanged;
+    seen->reuse = vmf_steering_read_reuse(self) ? &self->reuse : NULL;
 }
 
 /* QEMU's own, of the stream; ours begin with a bound on the wire. */

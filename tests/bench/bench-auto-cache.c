@@ -2,9 +2,9 @@
 /*
  * bench-auto-cache [TRACE...]: how good the size is that the policy reads off the sampler's curve,
  * with the real page cache. For each kind of guest of the simulator, or each recorded trace
- * (tests/bench/record-traces), one line: name, bytes on the wire by those with the best of a fine
- * sweep of sizes, and the size chosen by the smallest with which at most 5 % more than the best are
- * sent.
+ * (tests/bench/record-traces), one line: name, bytes on the wire from the third pass on by those
+ * with the best of a fine sweep of sizes, and the size chosen by the smallest with which at most
+ * 5 % more than the best are sent.
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,10 +19,11 @@
 
 #define PAGE 64u       /* bytes: what is in a page does not matter */
 #define DELTA 0.1      /* bytes of a delta by those of a whole page */
-#define SLACK 0.03     /* as policy/steer-cache.c */
 #define SWEEP 64       /* sizes */
 #define SWEEP_STEP 1.1 /* from one to the next */
 #define PASSES 12
+#define KNOWN_FROM 2  /* passes after which the curve is of use */
+#define SPREAD 7919   /* no divisor of the guest's pages */
 #define PASS_TIME 1.5 /* s */
 #define BEST_SLACK 1.05
 
@@ -30,13 +31,15 @@ typedef struct {
     GArray *sends; /* guint: pages in the order they are sent */
     guint8 *dirty;
     guint pages; /* of the guest */
-    guint first; /* sends of pages that were not sent before */
 } Trace;
 
+/* A working set lies anywhere, and not where the first pass begins. */
 static void
 note_write(guint page, gpointer data)
 {
-    ((Trace *)data)->dirty[page] = 1;
+    Trace *trace = data;
+
+    trace->dirty[page * SPREAD % trace->pages] = 1;
 }
 
 /* All of the guest, then what was written during each pass, ascending. */
@@ -100,55 +103,63 @@ begins_pass(const Trace *trace, guint at)
     return before > page && before - page > trace->pages / 4;
 }
 
-/*
- * The curve of the latest passes, as bytes on the wire for each page that comes again, a whole page
- * being 1. What came between the first two passes says nothing of those to come, so the past weighs
- * less with each.
- */
+/* The curve as bytes on the wire of pages that came again, a whole page being 1. */
+static void
+read_curve(const VmfSampler *sampler, VmfReuse *curve)
+{
+    VmfSamplerPoint points[VMF_CURVE_MAX];
+    double repeats = (double)vmf_sampler_repeats(sampler);
+
+    curve->n = vmf_sampler_curve(sampler, points, VMF_CURVE_MAX);
+    for (guint i = 0; i < curve->n; i++) {
+        curve->size[i] = points[i].bytes;
+        curve->wire[i] = repeats * (points[i].miss_ratio + (1 - points[i].miss_ratio) * DELTA);
+    }
+}
+
+/* What came again from the third pass on: the first one says nothing of those to come. */
 static void
 sample(const Trace *trace, VmfReuse *curve)
 {
     g_autoptr(VmfSampler) sampler = vmf_sampler_new(PAGE);
-    VmfSamplerPoint points[VMF_CURVE_MAX];
+    VmfReuse before = {0};
+    VmfReuse now;
+    guint passes = 0;
 
     for (guint i = 0; i < trace->sends->len; i++) {
-        if (begins_pass(trace, i))
-            vmf_sampler_age(sampler, 0.5);
+        passes += begins_pass(trace, i);
+        if (passes == KNOWN_FROM && before.n == 0)
+            read_curve(sampler, &before);
         vmf_sampler_put(sampler, key_of(g_array_index(trace->sends, guint, i)));
     }
-    curve->n = vmf_sampler_curve(sampler, points, VMF_CURVE_MAX);
-    for (guint i = 0; i < curve->n; i++) {
-        curve->size[i] = points[i].bytes;
-        curve->wire[i] = points[i].miss_ratio + (1 - points[i].miss_ratio) * DELTA;
-    }
+    read_curve(sampler, &now);
+    vmf_reuse_since(&now, &before, curve);
 }
 
+/* Bytes, a whole page being 1, from the third pass on: before, nobody knows what comes again. */
 static double
 send_all(const Trace *trace, guint64 size)
 {
     g_autoptr(VmfPageCache) cache = vmf_page_cache_new(PAGE, size);
     uint8_t page[PAGE] = {1}, out[PAGE];
+    VmfPageCacheFigures before = {0};
     VmfPageCacheFigures figures;
+    guint passes = 0;
+    guint from = 0;
     size_t length;
 
     for (guint i = 0; i < trace->sends->len; i++) {
+        passes += begins_pass(trace, i);
+        if (passes == KNOWN_FROM && from == 0) {
+            from = i;
+            vmf_page_cache_figures(cache, &before);
+        }
         page[1]++; /* one byte changes each time */
         vmf_page_cache_encode(cache, key_of(g_array_index(trace->sends, guint, i)), page, out,
                               sizeof out, &length);
     }
     vmf_page_cache_figures(cache, &figures);
-    return (double)(trace->sends->len - trace->first) - (double)figures.hits * (1 - DELTA);
-}
-
-/* Sends of pages that were not sent before go whole with any cache. */
-static guint
-count_first(const Trace *trace)
-{
-    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-
-    for (guint i = 0; i < trace->sends->len; i++)
-        g_hash_table_add(seen, GUINT_TO_POINTER(g_array_index(trace->sends, guint, i) + 1));
-    return g_hash_table_size(seen);
+    return (double)(trace->sends->len - from) - (double)(figures.hits - before.hits) * (1 - DELTA);
 }
 
 static void
@@ -163,7 +174,7 @@ judge(const char *name, const Trace *trace)
     guint smallest = 0;
 
     sample(trace, &curve);
-    chosen = vmf_reuse_choose(&curve, most, SLACK);
+    chosen = vmf_reuse_recommend(&curve, most);
     for (guint i = 0; i <= SWEEP; i++) {
         sizes[i] = (guint64)((double)most * pow(SWEEP_STEP, (double)i - SWEEP));
         wire[i] = send_all(trace, sizes[i]);
@@ -173,7 +184,7 @@ judge(const char *name, const Trace *trace)
         smallest++;
     if (g_getenv("VERBOSE"))
         for (guint i = 0; i < curve.n; i++)
-            printf("# %s %" G_GUINT64_FORMAT " %.3f\n", name, curve.size[i] / PAGE, curve.wire[i]);
+            printf("# %s %" G_GUINT64_FORMAT " %.0f\n", name, curve.size[i] / PAGE, curve.wire[i]);
     printf("%s %.4f %.4f\n", name, send_all(trace, chosen) / best,
            (double)chosen / (double)sizes[smallest]);
 }
@@ -182,7 +193,7 @@ int
 main(int argc, char **argv)
 {
     for (int i = 1; i < argc || (argc == 1 && i <= VMF_SIM_SAWTOOTH + 1); i++) {
-        Trace trace = {g_array_new(FALSE, FALSE, sizeof(guint)), NULL, 0, 0};
+        Trace trace = {g_array_new(FALSE, FALSE, sizeof(guint)), NULL, 0};
         g_autofree char *name = NULL;
 
         if (argc > 1) {
@@ -192,7 +203,6 @@ main(int argc, char **argv)
             name = g_strdup(vmf_sim_guest_name((VmfSimGuestKind)(i - 1)));
             simulate((VmfSimGuestKind)(i - 1), &trace);
         }
-        trace.first = count_first(&trace);
         judge(name, &trace);
         g_array_unref(trace.sends);
     }

@@ -401,17 +401,22 @@ static void
 test_one_change_per_pass(void **state)
 {
     Ride *ride = ride_new(FALSE);
-    VmfReuse curve = {2, {0, 200 * MIBU}, {1000, 10}};
+    /* what the first two passes had between them weighs as much as what came since */
+    VmfReuse first = {2, {0, 256 * MIBU}, {1000, 10}};
+    VmfReuse curve = {3, {0, 200 * MIBU, 256 * MIBU}, {2000, 1010, 20}};
 
     ride_on(ride, 0, 1, 256);
     ride_on(ride, 5, 2, 160);
     assert_action(ride, VMF_ACTION_CACHE, 160 * MIBU);
-    ride->seen.reuse = &curve;
+    ride->seen.reuse = &first;
     ride_on(ride, 1, 2, 110);
     assert_int_equal(ride->n, 0);
-    ride_on(ride, 3, 3, 160);
+    ride_on(ride, 3, 3, 140);
+    assert_int_equal(ride->n, 0);
+    ride->seen.reuse = &curve;
+    ride_on(ride, 3, 4, 120);
     assert_int_equal(ride->actions[0].kind, VMF_ACTION_CACHE);
-    assert_in_range(ride->actions[0].value, 199 * MIBU, 200 * MIBU);
+    assert_in_range(ride->actions[0].value, 200 * MIBU, 210 * MIBU);
     assert_last_rule(ride, "cache-reuse");
     ride_free(ride);
 }
