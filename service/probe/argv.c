@@ -117,27 +117,38 @@ add_device(VmfArgv *self, const char *text, GError **error)
     return device != NULL;
 }
 
-/* Only what decides which devices the machine has of its own. */
-static void
-set_machine(VmfArgv *self, const char *text)
+/* Whether a property of the machine decides which devices it has of its own. */
+static gboolean
+is_deciding(const char *name, const char *value)
 {
     static const char *const deciding[] = {"acpi", "hpet",  "i8042", "pic",    "pit", "rtc",
                                            "sata", "smbus", "smm",   "vmport", "usb", NULL};
+
+    return g_strv_contains(deciding, name) &&
+           (g_str_equal(value, "on") || g_str_equal(value, "off") || g_str_equal(value, "auto"));
+}
+
+/* QEMU joins several -machine; the type is the first word, or "type=". */
+static void
+add_machine(VmfArgv *self, const char *text)
+{
     g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-    g_autoptr(GString) machine = g_string_new(NULL);
+    g_auto(GStrv) before = g_strsplit(self->machine ? self->machine : "", ",", 2);
+    g_autofree char *type = g_strdup(before[0]);
+    g_autoptr(GString) machine = g_string_new(before[0] && before[1] ? before[1] : "");
 
     for (char **part = parts; *part; part++) {
         g_auto(GStrv) pair = g_strsplit(*part, "=", 2);
 
-        if (part == parts) /* maybe "type=pc" */
-            g_string_append(machine, pair[0] && pair[1] ? pair[1] : *part);
-        else if (pair[0] && pair[1] && g_strv_contains(deciding, pair[0]) &&
-                 (g_str_equal(pair[1], "on") || g_str_equal(pair[1], "off") ||
-                  g_str_equal(pair[1], "auto")))
-            g_string_append_printf(machine, ",%s", *part);
+        if ((part == parts && pair[0] && !pair[1]) || g_str_has_prefix(*part, "type=")) {
+            g_free(type);
+            type = g_strdup(pair[1] ? pair[1] : pair[0]);
+        } else if (pair[0] && pair[1] && is_deciding(pair[0], pair[1])) {
+            g_string_append_printf(machine, "%s%s", machine->len > 0 ? "," : "", *part);
+        }
     }
     g_free(self->machine);
-    self->machine = g_string_free(g_steal_pointer(&machine), FALSE);
+    self->machine = g_strconcat(type ? type : "", machine->len > 0 ? "," : "", machine->str, NULL);
 }
 
 /* As older releases say it; these come behind -machine. */
@@ -172,11 +183,11 @@ vmf_argv_parse(const char *command, GError **error)
         else if (g_str_equal(*word, "-no-acpi"))
             add_to_machine(self, "acpi=off");
         else if (word[1] && g_str_equal(*word, "-machine"))
-            set_machine(self, *++word);
+            add_machine(self, *++word);
         else if (word[1] && g_str_equal(*word, "-device") && !add_device(self, *++word, error))
             return NULL;
     }
-    if (self->machine)
+    if (self->machine && *self->machine && *self->machine != ',')
         return g_steal_pointer(&self);
     g_set_error(error, VMF_ERROR, VMF_ERROR_LIBVIRT_FAILED,
                 "libvirt's command line for QEMU names no machine");

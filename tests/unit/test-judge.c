@@ -57,6 +57,9 @@ test_argv_machines(void **state)
         {"q -machine type=q35,accel=kvm,smm=on", "q35,smm=on"},
         {"q -machine pc,hpet=off,kernel_irqchip=split -no-acpi", "pc,hpet=off,acpi=off"},
         {"q -machine pc,usb=what,vmport=auto", "pc,vmport=auto"},
+        {"q -machine pc,usb=off -machine memory-backend=other -machine hpet=off",
+         "pc,usb=off,hpet=off"},
+        {"q -machine smm=on -machine type=q35", "q35,smm=on"},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -73,6 +76,7 @@ test_argv_broken(void **state)
                                            "qemu",
                                            "qemu 'open",
                                            "qemu -machine",
+                                           "qemu -machine usb=off",
                                            "qemu -machine pc -device '{\"driver\": 3}'",
                                            "qemu -machine pc -device '{'"};
 
