@@ -260,6 +260,16 @@ test_migrate_refused(void **state)
 }
 
 static void
+assert_has_all_properties(JsonObject *migration)
+{
+    GDBusPropertyInfo **property = vmf_bus_migration_interface_info()->properties;
+
+    for (; *property; property++)
+        if (!json_object_has_member(migration, (*property)->name))
+            fail_msg("the migration lacks %s", (*property)->name);
+}
+
+static void
 test_migrate_fails(void **state)
 {
     VmfHost *host = ((Fixture *)*state)->host;
@@ -273,7 +283,7 @@ test_migrate_fails(void **state)
         run_json(host, "migrate --json --no-delta --cache 3k --zstd 7 --downtime 40 running away",
                  VMF_EXIT_FAILED);
     migration = json_node_get_object(node);
-    assert_int_equal(json_object_get_size(migration), 37);
+    assert_has_all_properties(migration);
     assert_false(json_object_get_boolean_member(migration, "Delta"));
     assert_int_equal(json_object_get_int_member(migration, "CacheLimit"), 3072);
     assert_int_equal(json_object_get_int_member(migration, "Compression"), 7);
