@@ -3,8 +3,11 @@
 
 #include <json-glib/json-glib.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/error.h"
+
+#define PASSWORD_MS 310000 /* somewhat more than vmferryd gives polkit */
 
 gboolean
 vmf_ctl_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *synopsis,
@@ -43,6 +46,33 @@ vmf_ctl_say_no_daemon(const GError *error)
             error->message);
 }
 
+/* Who is not root may be asked for a password by polkit's agent; in the bus's worker thread. */
+static GDBusMessage *
+vmf_ctl_allow_password(GDBusConnection *bus, GDBusMessage *message, gboolean incoming,
+                       gpointer data)
+{
+    GDBusMessage *asking;
+
+    if (incoming)
+        return message;
+    asking = g_dbus_message_copy(message, NULL); /* this one is locked */
+    g_object_unref(message);
+    if (asking)
+        g_dbus_message_set_flags(asking, g_dbus_message_get_flags(asking) |
+                                             G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION);
+    return asking;
+}
+
+static void
+vmf_ctl_have_patience(GDBusProxy *manager)
+{
+    if (geteuid() == 0)
+        return;
+    g_dbus_connection_add_filter(g_dbus_proxy_get_connection(manager), vmf_ctl_allow_password, NULL,
+                                 NULL);
+    g_dbus_proxy_set_default_timeout(manager, PASSWORD_MS);
+}
+
 VmfBusManager *
 vmf_ctl_connect(void)
 {
@@ -57,8 +87,10 @@ vmf_ctl_connect(void)
         owner = g_dbus_proxy_get_name_owner(G_DBUS_PROXY(manager));
     if (manager && !owner)
         error = g_error_new_literal(VMF_ERROR, VMF_ERROR_FAILED, "it does not run");
-    if (!error)
+    if (!error) {
+        vmf_ctl_have_patience(G_DBUS_PROXY(manager));
         return g_steal_pointer(&manager);
+    }
     g_dbus_error_strip_remote_error(error);
     vmf_ctl_say_no_daemon(error);
     return NULL;

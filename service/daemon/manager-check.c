@@ -116,8 +116,8 @@ static gboolean
 vmf_manager_on_check(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, const char *domain,
                      const char *peer, GVariant *options, VmfDaemon *daemon)
 {
-    vmf_authority_check(invocation, vmf_check_authorized, vmf_check_call_new(daemon, skeleton),
-                        vmf_check_call_free);
+    vmf_authority_check(invocation, VMF_RIGHT_READ, vmf_check_authorized,
+                        vmf_check_call_new(daemon, skeleton), vmf_check_call_free);
     return TRUE;
 }
 
@@ -147,7 +147,8 @@ vmf_manager_on_set_maintenance(VmfBusManager *skeleton, GDBusMethodInvocation *i
     VmfCheckCall *call = vmf_check_call_new(daemon, skeleton);
 
     call->maintenance = on;
-    vmf_authority_check(invocation, vmf_maintenance_authorized, call, vmf_check_call_free);
+    vmf_authority_check(invocation, VMF_RIGHT_CONFIGURE, vmf_maintenance_authorized, call,
+                        vmf_check_call_free);
     return TRUE;
 }
 

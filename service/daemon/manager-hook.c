@@ -240,7 +240,7 @@ vmf_manager_on_hook(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, 
                     const char *operation, const char *suboperation, const char *extra,
                     const char *xml, VmfHookDesk *desk)
 {
-    vmf_authority_check(invocation, vmf_hook_authorized, desk, NULL);
+    vmf_authority_check(invocation, VMF_RIGHT_ROOT, vmf_hook_authorized, desk, NULL);
     return TRUE;
 }
 

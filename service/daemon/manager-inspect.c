@@ -158,7 +158,8 @@ vmf_inspect_begin(VmfDaemon *daemon, VmfBusManager *skeleton, GDBusMethodInvocat
     call->seconds = VMF_INSPECT_SECONDS;
     call->arguments = g_strv_builder_new();
     call->cancellable = g_cancellable_new();
-    vmf_authority_check(invocation, vmf_inspect_authorized, call, vmf_inspect_call_free);
+    vmf_authority_check(invocation, VMF_RIGHT_READ, vmf_inspect_authorized, call,
+                        vmf_inspect_call_free);
 }
 
 static gboolean

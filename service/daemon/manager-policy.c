@@ -47,7 +47,7 @@ vmf_reload_authorized(GDBusMethodInvocation *invocation, gpointer data)
 static gboolean
 vmf_manager_on_reload(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, VmfDaemon *daemon)
 {
-    vmf_authority_check(invocation, vmf_reload_authorized, daemon, NULL);
+    vmf_authority_check(invocation, VMF_RIGHT_CONFIGURE, vmf_reload_authorized, daemon, NULL);
     return TRUE;
 }
 

@@ -69,7 +69,8 @@ vmf_manager_on_set_capture(VmfBusManager *skeleton, GDBusMethodInvocation *invoc
 
     set->daemon = daemon;
     set->skeleton = g_object_ref(skeleton);
-    vmf_authority_check(invocation, vmf_set_capture_authorized, set, vmf_set_capture_free);
+    vmf_authority_check(invocation, VMF_RIGHT_CONFIGURE, vmf_set_capture_authorized, set,
+                        vmf_set_capture_free);
     return TRUE;
 }
 

@@ -174,7 +174,7 @@ static gboolean
 vmf_manager_on_migrate(VmfBusManager *skeleton, GDBusMethodInvocation *invocation,
                        const char *domain, const char *peer, GVariant *options, VmfDaemon *daemon)
 {
-    vmf_authority_check(invocation, vmf_migrate_authorized,
+    vmf_authority_check(invocation, VMF_RIGHT_MIGRATE, vmf_migrate_authorized,
                         vmf_request_new(daemon, skeleton, domain), vmf_request_free);
     return TRUE;
 }
@@ -234,8 +234,8 @@ static gboolean
 vmf_manager_on_connect(VmfBusManager *skeleton, GDBusMethodInvocation *invocation, const char *peer,
                        VmfDaemon *daemon)
 {
-    vmf_authority_check(invocation, vmf_connect_authorized, vmf_request_new(daemon, skeleton, NULL),
-                        vmf_request_free);
+    vmf_authority_check(invocation, VMF_RIGHT_CONFIGURE, vmf_connect_authorized,
+                        vmf_request_new(daemon, skeleton, NULL), vmf_request_free);
     return TRUE;
 }
 
@@ -271,14 +271,14 @@ vmf_migration_request_authorized(GDBusMethodInvocation *invocation, gpointer dat
 }
 
 static gboolean
-vmf_migration_request(GDBusMethodInvocation *invocation, VmfMigration *migration,
+vmf_migration_request(GDBusMethodInvocation *invocation, VmfRight right, VmfMigration *migration,
                       gboolean (*ask)(VmfMigration *, GVariant *, GError **))
 {
     VmfMigrationRequest *request = g_new0(VmfMigrationRequest, 1);
 
     request->migration = g_object_ref(migration);
     request->ask = ask;
-    vmf_authority_check(invocation, vmf_migration_request_authorized, request,
+    vmf_authority_check(invocation, right, vmf_migration_request_authorized, request,
                         vmf_migration_request_free);
     return TRUE;
 }
@@ -324,42 +324,42 @@ static gboolean
 vmf_manager_on_delta(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation, gboolean on,
                      VmfMigration *migration)
 {
-    return vmf_migration_request(invocation, migration, vmf_ask_delta);
+    return vmf_migration_request(invocation, VMF_RIGHT_MIGRATE, migration, vmf_ask_delta);
 }
 
 static gboolean
 vmf_manager_on_cache_size(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
                           guint64 size, VmfMigration *migration)
 {
-    return vmf_migration_request(invocation, migration, vmf_ask_delta);
+    return vmf_migration_request(invocation, VMF_RIGHT_MIGRATE, migration, vmf_ask_delta);
 }
 
 static gboolean
 vmf_manager_on_compression(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation, int level,
                            VmfMigration *migration)
 {
-    return vmf_migration_request(invocation, migration, vmf_ask_delta);
+    return vmf_migration_request(invocation, VMF_RIGHT_MIGRATE, migration, vmf_ask_delta);
 }
 
 static gboolean
 vmf_manager_on_cancel(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
                       VmfMigration *migration)
 {
-    return vmf_migration_request(invocation, migration, vmf_ask_cancel);
+    return vmf_migration_request(invocation, VMF_RIGHT_CANCEL, migration, vmf_ask_cancel);
 }
 
 static gboolean
 vmf_manager_on_postcopy(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation,
                         VmfMigration *migration)
 {
-    return vmf_migration_request(invocation, migration, vmf_ask_postcopy);
+    return vmf_migration_request(invocation, VMF_RIGHT_MIGRATE, migration, vmf_ask_postcopy);
 }
 
 static gboolean
 vmf_manager_on_bandwidth(VmfBusMigration *skeleton, GDBusMethodInvocation *invocation, guint mibs,
                          VmfMigration *migration)
 {
-    return vmf_migration_request(invocation, migration, vmf_ask_bandwidth);
+    return vmf_migration_request(invocation, VMF_RIGHT_MIGRATE, migration, vmf_ask_bandwidth);
 }
 
 void
