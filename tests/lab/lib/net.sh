@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash disable=SC2154 # see common.sh
-# The link between the hosts: a veth pair, mig0 in each, with a token bucket at both ends.
+# The link between the hosts: a veth pair, mig0 in each, with a token bucket at both ends. The hosts'
+# names are IPv4's; IPv6 is there for who asks for it.
 
 net_up() {
     local a b
@@ -9,6 +10,8 @@ net_up() {
     ip link add name mig0 netns "$a" type veth peer name mig0 netns "$b"
     on_host hosta ip addr add 10.9.0.1/24 dev mig0
     on_host hostb ip addr add 10.9.0.2/24 dev mig0
+    on_host hosta ip addr add fd00:9::1/64 dev mig0 nodad
+    on_host hostb ip addr add fd00:9::2/64 dev mig0 nodad
     on_host hosta ip link set mig0 up
     on_host hostb ip link set mig0 up
 }
