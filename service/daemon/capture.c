@@ -9,16 +9,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "capture/rule.h"
-#include "daemon/link-service.h"
+#include "daemon/captured.h"
 #include "daemon/peer.h"
-#include "daemon/relay.h"
-#include "daemon/sockets.h"
 #include "link/control.h"
-
-#define VMF_FIND_TIMEOUT 5000 /* ms */
-
-/* Connections that wait for a peer's answer, all together. */
-#define VMF_CAPTURED_MAX 256
 
 struct VmfCapturer {
     VmfDaemon *daemon; /* outlives it */
@@ -26,112 +19,9 @@ struct VmfCapturer {
     VmfCaptureRule *rule;
     guint16 port;
     GHashTable *addresses; /* as strings -> VmfPeer */
-    GQueue waiting;        /* VmfCaptured; the first is being asked about */
+    VmfCapturedQueue *captured;
     GCancellable *cancellable;
 };
-
-/* A connection that was led here. */
-typedef struct {
-    VmfCapturer *capturer;
-    GSocketConnection *connection;
-    GSocketAddress *to; /* where it was going */
-    VmfPeer *peer;
-    guint16 port;
-} VmfCaptured;
-
-static void vmf_capturer_next(VmfCapturer *self);
-
-static void
-vmf_captured_free(gpointer data)
-{
-    VmfCaptured *captured = data;
-
-    g_object_unref(captured->connection);
-    g_object_unref(captured->to);
-    g_clear_object(&captured->peer);
-    g_free(captured);
-}
-
-/* ---- whose it is (worker) ---- */
-
-static void
-vmf_captured_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-    VmfCaptured *captured = data;
-    GError *error = NULL;
-    g_autoptr(GSocketAddress) remote = NULL;
-    g_autoptr(GDBusConnection) link =
-        vmf_peer_get_link(captured->peer, cancellable, &remote, &error);
-    GVariant *answer = NULL;
-
-    if (link)
-        answer = g_dbus_connection_call_sync(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link",
-                                             "FindListener", g_variant_new("(q)", captured->port),
-                                             G_VARIANT_TYPE("(sss)"), G_DBUS_CALL_FLAGS_NONE,
-                                             VMF_FIND_TIMEOUT, cancellable, &error);
-    if (answer)
-        g_task_return_pointer(task, answer, (GDestroyNotify)g_variant_unref);
-    else
-        g_task_return_error(task, vmf_error_normalize(error));
-}
-
-/* The guest runs here: a peer cannot name any other one. NULL, or why it is not carried. */
-static const char *
-vmf_captured_carry(VmfCaptured *captured, GVariant *answer)
-{
-    VmfSockets *sockets = vmf_daemon_get_sockets(captured->capturer->daemon);
-    const char *guest, *uuid, *kind;
-    const char *name;
-    g_autoptr(VmfChosenPolicy) policy = NULL;
-
-    g_variant_get(answer, "(&s&s&s)", &guest, &uuid, &kind);
-    name = vmf_sockets_get_name(sockets, uuid);
-    if (!name || !vmf_peer_get_config(captured->peer)->may_receive)
-        return "it is for no guest of this host";
-    policy = vmf_sockets_choose_policy(sockets, uuid, captured->peer);
-    if (policy && !(policy->policy.ways & VMF_WAY_CAPTURE))
-        return "the guest's policy is against it";
-    vmf_sockets_take(sockets, captured->peer, name, uuid, "capture",
-                     g_str_equal(kind, "nbd") ? "nbd" : "qemu",
-                     g_socket_connection_get_socket(captured->connection));
-    return NULL;
-}
-
-static void
-vmf_captured_asked(GObject *source, GAsyncResult *result, gpointer data)
-{
-    VmfCapturer *self = data;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) answer = g_task_propagate_pointer(G_TASK(result), &error);
-    VmfCaptured *captured;
-    const char *why;
-
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return; /* and `self` is gone */
-    captured = g_queue_pop_head(&self->waiting);
-    why = answer ? vmf_captured_carry(captured, answer) : error->message;
-    if (why) {
-        vmf_info(NULL, "a connection to port %u of %s goes on untouched: %s", captured->port,
-                 vmf_peer_get_config(captured->peer)->name, why);
-        vmf_relay_start(captured->connection, captured->to, self->cancellable);
-    }
-    vmf_captured_free(captured);
-    vmf_capturer_next(self);
-}
-
-/* One question at a time, so that connections keep their order. */
-static void
-vmf_capturer_next(VmfCapturer *self)
-{
-    VmfCaptured *captured = g_queue_peek_head(&self->waiting);
-    g_autoptr(GTask) task = NULL;
-
-    if (!captured)
-        return;
-    task = g_task_new(NULL, self->cancellable, vmf_captured_asked, self);
-    g_task_set_task_data(task, captured, NULL);
-    vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_captured_ask_thread);
-}
 
 /* ---- what the firewall brings ---- */
 
@@ -157,25 +47,15 @@ vmf_capturer_on_incoming(GSocketService *service, GSocketConnection *connection,
     g_autoptr(GSocketAddress) to =
         vmf_captured_find_destination(g_socket_connection_get_socket(connection));
     g_autofree char *address = NULL;
-    VmfCaptured *captured;
     VmfPeer *peer;
 
-    if (!to || self->waiting.length >= VMF_CAPTURED_MAX)
-        return TRUE; /* nobody was turned here, or a flood: dropped */
+    if (!to)
+        return TRUE; /* nobody was turned here: dropped */
     address =
         g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(to)));
     peer = g_hash_table_lookup(self->addresses, address);
-    if (!peer)
-        return TRUE; /* dialled us, not a peer */
-    captured = g_new0(VmfCaptured, 1);
-    captured->capturer = self;
-    captured->connection = g_object_ref(connection);
-    captured->port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(to));
-    captured->to = g_steal_pointer(&to);
-    captured->peer = g_object_ref(peer);
-    g_queue_push_tail(&self->waiting, captured);
-    if (self->waiting.length == 1)
-        vmf_capturer_next(self);
+    if (peer) /* or it dialled us, not a peer */
+        vmf_captured_queue_add(self->captured, connection, to, peer);
     return TRUE;
 }
 
@@ -332,7 +212,7 @@ vmf_capturer_new(VmfDaemon *daemon)
     self->daemon = daemon;
     self->cancellable = g_cancellable_new();
     self->addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
-    g_queue_init(&self->waiting);
+    self->captured = vmf_captured_queue_new(daemon);
     return self;
 }
 
@@ -342,7 +222,7 @@ vmf_capturer_free(VmfCapturer *self)
     vmf_capturer_turn_off(self);
     g_cancellable_cancel(self->cancellable);
     g_object_unref(self->cancellable);
-    g_queue_clear_full(&self->waiting, vmf_captured_free);
+    vmf_captured_queue_free(self->captured);
     g_hash_table_unref(self->addresses);
     g_free(self);
 }

@@ -2,9 +2,10 @@
 /*
  * Capture of plain virsh migrate: what this host sends to a peer's migration ports is led here by
  * the firewall (capture/rule.h). The peer's vmferryd says which guest waits on that port; then the
- * connection becomes a channel of a migration of origin "capture". What is nobody's migration
- * (other services use the same ports), or goes to a host whose vmferryd does not answer, is carried
- * on untouched to where it was going.
+ * connection becomes a channel of a migration of origin "capture". Where no vmferryd answers, a
+ * stream of QEMU's (first-bytes.h) whose guest's policy allows it is carried on by engine
+ * one-sided. What is nobody's migration (other services use the same ports), and whatever else may
+ * not be carried, goes on untouched to where it was going, unless the guest's policy fails closed.
  *
  * Main loop; peers are asked in threads. A VmfCapturer belongs to its daemon.
  */

@@ -21,7 +21,9 @@ struct VmfFollow {
     VmfLibvirt *libvirt;
     gulong handler;
     char *uuid;
-    const char *origin; /* static */
+    const char *origin;     /* static */
+    GSocketAddress *onward; /* where the stream was going, when no vmferryd is there; or NULL */
+    char *why_onward;
 
     GMutex lock; /* for the following */
     GCond changed;
@@ -71,6 +73,25 @@ vmf_follow_new(VmfLibvirt *libvirt, const char *uuid, const char *origin)
     return self;
 }
 
+void
+vmf_follow_set_onward(VmfFollow *self, GSocketAddress *to, const char *why)
+{
+    self->onward = g_object_ref(to);
+    self->why_onward = g_strdup(why);
+}
+
+GSocketAddress *
+vmf_follow_get_onward(const VmfFollow *self)
+{
+    return self->onward;
+}
+
+const char *
+vmf_follow_get_why_onward(const VmfFollow *self)
+{
+    return self->why_onward;
+}
+
 VmfFollow *
 vmf_follow_ref(VmfFollow *self)
 {
@@ -85,6 +106,8 @@ vmf_follow_clear(gpointer data)
     g_signal_handler_disconnect(self->libvirt, self->handler);
     g_object_unref(self->libvirt);
     g_clear_object(&self->pump);
+    g_clear_object(&self->onward);
+    g_free(self->why_onward);
     g_queue_clear_full(&self->waiting, vmf_followed_free);
     g_mutex_clear(&self->lock);
     g_cond_clear(&self->changed);

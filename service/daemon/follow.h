@@ -19,6 +19,15 @@ typedef struct VmfFollow VmfFollow;
 
 /* `origin`: as Migration.Origin. */
 VmfFollow *vmf_follow_new(VmfLibvirt *libvirt, const char *uuid, const char *origin);
+
+/*
+ * Nobody at the destination speaks our language (`why`): the stream goes on to where it was going.
+ * Before anybody else knows the follow. The getters borrow; NULL: the peer's vmferryd takes it.
+ */
+void vmf_follow_set_onward(VmfFollow *follow, GSocketAddress *to, const char *why);
+GSocketAddress *vmf_follow_get_onward(const VmfFollow *follow);
+const char *vmf_follow_get_why_onward(const VmfFollow *follow);
+
 VmfFollow *vmf_follow_ref(VmfFollow *follow);
 void vmf_follow_unref(VmfFollow *follow);
 

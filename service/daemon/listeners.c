@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define VMF_QEMU_PIDS "/run/libvirt/qemu" /* GUEST.pid, of libvirt's QEMU driver */
-#define VMF_TCP_LISTENS 0x0a              /* TCP_LISTEN of the kernel's tcp_states.h */
 
 static void
 vmf_listener_free(gpointer data)
@@ -39,7 +38,7 @@ vmf_listener_parse_address(const char *text)
 }
 
 void
-vmf_listeners_parse(GPtrArray *listeners, const char *proc_net_tcp)
+vmf_listeners_parse(GPtrArray *listeners, const char *proc_net_tcp, VmfTcpState wanted)
 {
     g_auto(GStrv) lines = g_strsplit(proc_net_tcp, "\n", -1);
 
@@ -53,7 +52,7 @@ vmf_listeners_parse(GPtrArray *listeners, const char *proc_net_tcp)
         /* sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode */
         if (sscanf(*line, " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu",
                    address, &port, &state, &inode) != 4 ||
-            state != VMF_TCP_LISTENS || !(parsed = vmf_listener_parse_address(address)))
+            state != wanted || !(parsed = vmf_listener_parse_address(address)))
             continue;
         listener = g_new0(VmfListener, 1);
         listener->address = parsed;
@@ -64,7 +63,7 @@ vmf_listeners_parse(GPtrArray *listeners, const char *proc_net_tcp)
 }
 
 static GPtrArray *
-vmf_listeners_read(void)
+vmf_listeners_read(VmfTcpState state)
 {
     static const char *const files[] = {"/proc/net/tcp", "/proc/net/tcp6"};
     GPtrArray *listeners = vmf_listeners_new();
@@ -73,7 +72,7 @@ vmf_listeners_read(void)
         g_autofree char *text = NULL;
 
         if (g_file_get_contents(files[i], &text, NULL, NULL))
-            vmf_listeners_parse(listeners, text);
+            vmf_listeners_parse(listeners, text, state);
     }
     return listeners;
 }
@@ -130,26 +129,61 @@ vmf_listeners_of_guest(GPtrArray *all, const char *guest, const VmfPorts *range)
     return found;
 }
 
+/* Names of the guests that run, as libvirt has them; the caller's. */
+static GStrv
+vmf_guests_read(void)
+{
+    g_autoptr(GStrvBuilder) names = g_strv_builder_new();
+    g_autoptr(GDir) folder = g_dir_open(VMF_QEMU_PIDS, 0, NULL);
+
+    for (const char *file; folder && (file = g_dir_read_name(folder));) {
+        g_autofree char *name = g_strndup(file, strlen(file) - MIN(strlen(file), strlen(".pid")));
+
+        if (g_str_has_suffix(file, ".pid"))
+            g_strv_builder_add(names, name);
+    }
+    return g_strv_builder_end(names);
+}
+
 char *
 vmf_listener_find_guest(guint16 port, const VmfPorts *range, gboolean *ret_disks)
 {
-    g_autoptr(GPtrArray) all = vmf_listeners_read();
-    g_autoptr(GDir) guests = g_dir_open(VMF_QEMU_PIDS, 0, NULL);
+    g_autoptr(GPtrArray) all = vmf_listeners_read(VMF_TCP_LISTENS);
+    g_auto(GStrv) guests = vmf_guests_read();
 
-    for (const char *file; guests && (file = g_dir_read_name(guests));) {
-        g_autofree char *guest = NULL;
-        g_autoptr(GPtrArray) found = NULL;
+    for (char **guest = guests; *guest; guest++) {
+        g_autoptr(GPtrArray) found = vmf_listeners_of_guest(all, *guest, range);
 
-        if (!g_str_has_suffix(file, ".pid"))
-            continue;
-        guest = g_strndup(file, strlen(file) - strlen(".pid"));
-        found = vmf_listeners_of_guest(all, guest, range);
         for (guint i = 0; i < found->len; i++) {
             if (((const VmfListener *)g_ptr_array_index(found, i))->port != port)
                 continue;
             *ret_disks = i > 0;
-            return g_steal_pointer(&guest);
+            return g_strdup(*guest);
         }
+    }
+    return NULL;
+}
+
+char *
+vmf_connection_find_guest(GSocketAddress *end)
+{
+    GInetSocketAddress *at = G_INET_SOCKET_ADDRESS(end);
+    g_autoptr(GPtrArray) all = vmf_listeners_read(VMF_TCP_CONNECTED);
+    g_auto(GStrv) guests = vmf_guests_read();
+    const VmfListener *found = NULL;
+
+    for (guint i = 0; i < all->len && !found; i++) {
+        const VmfListener *socket = g_ptr_array_index(all, i);
+
+        if (socket->port == g_inet_socket_address_get_port(at) &&
+            g_inet_address_equal(socket->address, g_inet_socket_address_get_address(at)))
+            found = socket;
+    }
+    for (char **guest = guests; found && *guest; guest++) {
+        g_autoptr(GHashTable) sockets = vmf_guest_read_sockets(*guest);
+
+        if (g_hash_table_contains(sockets, &found->inode))
+            return g_strdup(*guest);
     }
     return NULL;
 }
@@ -169,7 +203,7 @@ vmf_listener_dial_address(const VmfListener *listener)
 GSocketAddress *
 vmf_listener_find_address(const char *guest, gboolean disks, const VmfPorts *range)
 {
-    g_autoptr(GPtrArray) all = vmf_listeners_read();
+    g_autoptr(GPtrArray) all = vmf_listeners_read(VMF_TCP_LISTENS);
     g_autoptr(GPtrArray) found = vmf_listeners_of_guest(all, guest, range);
     guint i = disks ? 1 : 0;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which guest's QEMU waits on a TCP port of this host: the socket's inode (proc(5), net/tcp) among
- * the descriptors of the process that libvirt noted for the guest. Nobody else's port is ever told
- * to a peer, or dialled for one.
+ * Which guest's QEMU waits on a TCP port of this host, or has a connection: the socket's inode
+ * (proc(5), net/tcp) among the descriptors of the process that libvirt noted for the guest. Nobody
+ * else's port is ever told to a peer, or dialled for one.
  *
  * Reads /proc only: a millisecond. Any thread.
  */
@@ -22,6 +22,12 @@ typedef struct {
  */
 char *vmf_listener_find_guest(guint16 port, const VmfPorts *range, gboolean *ret_disks);
 
+/*
+ * The name of the guest whose QEMU holds the end of a connection that is at this address of this
+ * host, or NULL; the caller's.
+ */
+char *vmf_connection_find_guest(GSocketAddress *end);
+
 /* Where that guest's QEMU waits for its stream, or for its disks; NULL when it does not. */
 GSocketAddress *vmf_listener_find_address(const char *guest, gboolean disks, const VmfPorts *range);
 
@@ -33,6 +39,9 @@ typedef struct {
     guint64 inode;
 } VmfListener;
 
-/* Adds the listening sockets of a net/tcp or net/tcp6 to an array that frees them. */
+/* As the kernel's tcp_states.h. */
+typedef enum { VMF_TCP_CONNECTED = 0x01, VMF_TCP_LISTENS = 0x0a } VmfTcpState;
+
+/* Adds the sockets of a net/tcp or net/tcp6 in that state to an array that frees them. */
 GPtrArray *vmf_listeners_new(void);
-void vmf_listeners_parse(GPtrArray *listeners, const char *proc_net_tcp);
+void vmf_listeners_parse(GPtrArray *listeners, const char *proc_net_tcp, VmfTcpState state);

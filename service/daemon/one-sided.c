@@ -140,6 +140,13 @@ vmf_one_sided_join(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **er
     return vmf_pump_attach_link(self->pump, near, 0, self->secret, setup->cancellable, error);
 }
 
+static void
+vmf_one_sided_go_on(VmfOneSided *self, GSocketAddress *there)
+{
+    self->dialler = vmf_dialler_new_onward(self->onward, self->id, there);
+    g_signal_connect(self->onward, "channel-wanted", G_CALLBACK(vmf_one_sided_on_wanted), self);
+}
+
 static gboolean
 vmf_one_sided_open_door(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **error)
 {
@@ -156,8 +163,17 @@ vmf_one_sided_open_door(VmfOneSided *self, const VmfOneSidedSetup *setup, GError
         g_strdup_printf("tcp://%s:%u", VMF_LOOPBACK_ADDRESS, vmf_loopback_get_port(self->door));
     there = g_inet_socket_address_new_from_string(self->listen_address,
                                                   vmf_loopback_get_port(self->door));
-    self->dialler = vmf_dialler_new_onward(self->onward, setup->id, there);
-    g_signal_connect(self->onward, "channel-wanted", G_CALLBACK(vmf_one_sided_on_wanted), self);
+    vmf_one_sided_go_on(self, there);
+    return TRUE;
+}
+
+/* How the stream comes in, and where it goes. */
+static gboolean
+vmf_one_sided_find_way(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **error)
+{
+    if (!setup->onward)
+        return vmf_one_sided_open_door(self, setup, error);
+    vmf_one_sided_go_on(self, setup->onward);
     return TRUE;
 }
 
@@ -175,9 +191,9 @@ vmf_one_sided_new(const VmfOneSidedSetup *setup, GError **error)
     VmfOneSided *self = g_new0(VmfOneSided, 1);
 
     self->id = g_strdup(setup->id);
-    if (vmf_one_sided_resolve(self, setup, error) && vmf_one_sided_agree(self, setup, error) &&
-        vmf_one_sided_start_pumps(self, setup, error) &&
-        vmf_one_sided_open_door(self, setup, error) && vmf_one_sided_join(self, setup, error))
+    if ((setup->onward || vmf_one_sided_resolve(self, setup, error)) &&
+        vmf_one_sided_agree(self, setup, error) && vmf_one_sided_start_pumps(self, setup, error) &&
+        vmf_one_sided_find_way(self, setup, error) && vmf_one_sided_join(self, setup, error))
         return self;
     g_main_context_invoke(NULL, vmf_one_sided_free_on_main, self);
     return NULL;

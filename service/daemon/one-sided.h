@@ -7,7 +7,7 @@
  * destination's own: the destination's QEMU listens there on the same port. The door takes root
  * (libvirtd) and QEMU's user. In between are both pumps, on this host and without encryption, so
  * that the stream can be rewritten as on any other way; nothing of theirs leaves the host but
- * QEMU's own stream.
+ * QEMU's own stream. A stream that was captured needs no door and no URI.
  *
  * Made in a worker thread (it blocks), freed on the main loop.
  */
@@ -23,7 +23,8 @@ typedef struct {
     VmfDaemon *daemon;
     const VmfPeerConfig *peer;
     const VmfOptions *options;
-    const char *id; /* of the migration */
+    const char *id;         /* of the migration */
+    GSocketAddress *onward; /* the stream was captured on its way there; NULL: it is yet to come */
     GCancellable *cancellable;
 } VmfOneSidedSetup;
 
@@ -36,6 +37,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOneSided, vmf_one_sided_free)
 /* The pump that QEMU's connections go to; borrowed. */
 VmfPump *vmf_one_sided_get_pump(VmfOneSided *self);
 
-/* For libvirt; borrowed. */
+/* For libvirt; borrowed. NULL for a stream that was captured. */
 const char *vmf_one_sided_get_uri(VmfOneSided *self);
 const char *vmf_one_sided_get_listen_address(VmfOneSided *self);

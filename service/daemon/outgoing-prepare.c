@@ -263,6 +263,12 @@ vmf_outgoing_choose_engine(VmfOutgoing *self, GError **error)
     g_autoptr(GError) talk = NULL;
     g_autofree char *reason = NULL;
 
+    if (self->follow && vmf_follow_get_onward(self->follow)) {
+        self->engine = VMF_ENGINE_ONE_SIDED;
+        vmf_migration_set_engine(self->migration, vmf_engine_name(self->engine),
+                                 vmf_follow_get_why_onward(self->follow), FALSE);
+        return TRUE;
+    }
     if (vmf_engine_needs_peer(self->options->engine) && !vmf_outgoing_agree(self, &talk))
         talk = vmf_error_normalize(g_steal_pointer(&talk));
     if (!vmf_engine_choose(config, vmf_peer_get_config(self->peer), self->options, talk,
@@ -284,6 +290,7 @@ vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
         .peer = vmf_peer_get_config(self->peer),
         .options = self->options,
         .id = vmf_outgoing_id(self),
+        .onward = self->follow ? vmf_follow_get_onward(self->follow) : NULL,
         .cancellable = self->cancellable,
     };
 

@@ -55,53 +55,81 @@ vmf_sockets_on_finished(VmfMigration *migration, VmfSockets *self)
 }
 
 static gboolean
-vmf_sockets_start(VmfSockets *self, VmfPeer *peer, VmfFollow *follow, const char *name,
-                  const char *uuid, const char *origin, GError **error)
+vmf_sockets_start(VmfSockets *self, const VmfBrought *brought, VmfFollow *follow, GError **error)
 {
     g_autofree char *id = g_uuid_string_random();
     VmfMigrationInit init = {
         .id = id,
-        .domain = name,
-        .uuid = uuid,
-        .origin = origin,
-        .peer = vmf_peer_get_config(peer)->name,
+        .domain = brought->name,
+        .uuid = brought->uuid,
+        .origin = brought->origin,
+        .peer = vmf_peer_get_config(brought->peer)->name,
         .outgoing = TRUE,
-        .encrypted = TRUE,
+        .encrypted = !brought->onward,
         .downtime = VMF_DOWNTIME_DEFAULT,
         .delta = {TRUE, vmf_delta_default_cache(VMF_CACHE_MOST), VMF_COMPRESSION_AUTO}};
     g_autoptr(VmfMigration) migration = NULL;
 
     id[8] = '\0'; /* as those that vmferry migrate starts */
     migration = vmf_migration_new(&init);
-    vmf_external_yield(vmf_daemon_get_external(self->daemon), uuid);
+    vmf_external_yield(vmf_daemon_get_external(self->daemon), brought->uuid);
     if (!vmf_daemon_add_migration(self->daemon, migration, error))
         return FALSE;
     g_signal_connect(migration, "finished", G_CALLBACK(vmf_sockets_on_finished), self);
-    vmf_outgoing_start_following(self->daemon, migration, peer, follow);
+    vmf_outgoing_start_following(self->daemon, migration, brought->peer, follow);
     return TRUE;
 }
 
 void
-vmf_sockets_take(VmfSockets *self, VmfPeer *peer, const char *name, const char *uuid,
-                 const char *origin, const char *kind, GSocket *connection)
+vmf_sockets_take(VmfSockets *self, const VmfBrought *brought)
 {
-    VmfFollow *follow = g_hash_table_lookup(self->follows, uuid);
+    VmfFollow *follow = g_hash_table_lookup(self->follows, brought->uuid);
     g_autoptr(GError) error = NULL;
 
-    if (follow && vmf_follow_take(follow, kind, connection))
+    if (follow && vmf_follow_take(follow, brought->kind, brought->socket))
         return;
     if (follow) {
-        vmf_warn(NULL, "dropped a connection for guest '%s': its migration is not over yet", name);
+        vmf_warn(NULL, "dropped a connection for guest '%s': its migration is not over yet",
+                 brought->name);
         return;
     }
-    follow = vmf_follow_new(vmf_daemon_get_libvirt(self->daemon), uuid, origin);
-    g_hash_table_insert(self->follows, g_strdup(uuid), follow);
-    vmf_follow_take(follow, kind, connection);
-    if (vmf_sockets_start(self, peer, follow, name, uuid, origin, &error))
+    follow = vmf_follow_new(vmf_daemon_get_libvirt(self->daemon), brought->uuid, brought->origin);
+    if (brought->onward)
+        vmf_follow_set_onward(follow, brought->onward, brought->why_onward);
+    g_hash_table_insert(self->follows, g_strdup(brought->uuid), follow);
+    vmf_follow_take(follow, brought->kind, brought->socket);
+    if (vmf_sockets_start(self, brought, follow, &error))
         return;
-    vmf_warn(NULL, "dropped a connection for guest '%s': %s", name, error->message);
-    g_hash_table_remove(self->follows, uuid);
+    vmf_warn(NULL, "dropped a connection for guest '%s': %s", brought->name, error->message);
+    g_hash_table_remove(self->follows, brought->uuid);
 }
+
+static gboolean
+vmf_address_equals(GSocketAddress *a, GSocketAddress *b)
+{
+    GInetSocketAddress *one = G_INET_SOCKET_ADDRESS(a);
+    GInetSocketAddress *other = G_INET_SOCKET_ADDRESS(b);
+
+    return g_inet_socket_address_get_port(one) == g_inet_socket_address_get_port(other) &&
+           g_inet_address_equal(g_inet_socket_address_get_address(one),
+                                g_inet_socket_address_get_address(other));
+}
+
+gboolean
+vmf_sockets_join_onward(VmfSockets *self, GSocketAddress *onward, GSocket *socket)
+{
+    GHashTableIter iter;
+    gpointer follow;
+
+    g_hash_table_iter_init(&iter, self->follows);
+    while (g_hash_table_iter_next(&iter, NULL, &follow))
+        if (vmf_follow_get_onward(follow) &&
+            vmf_address_equals(vmf_follow_get_onward(follow), onward))
+            return vmf_follow_take(follow, "qemu", socket);
+    return FALSE;
+}
+
+/* ---- guests ---- */
 
 /* Doorways that are right stay open. */
 static void
@@ -144,6 +172,14 @@ vmf_sockets_find_guest(VmfSockets *self, const char *guest)
         if (g_str_equal(vmf_standing_get_name(other), guest))
             standing = other;
     return standing;
+}
+
+const char *
+vmf_sockets_get_uuid(VmfSockets *self, const char *name)
+{
+    const VmfStanding *standing = vmf_sockets_find_guest(self, name);
+
+    return standing ? vmf_standing_get_uuid(standing) : NULL;
 }
 
 char *

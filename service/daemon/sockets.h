@@ -32,15 +32,29 @@ char *vmf_sockets_find_path(VmfSockets *sockets, const char *guest, VmfPeer *pee
 void vmf_sockets_lend(VmfSockets *sockets, const char *uuid);
 void vmf_sockets_take_back(VmfSockets *sockets);
 
-/* The name of a guest that runs here and can be taken, or NULL; borrowed. */
+/* Of a guest that runs here and can be taken, or NULL; borrowed. */
 const char *vmf_sockets_get_name(VmfSockets *sockets, const char *uuid);
+const char *vmf_sockets_get_uuid(VmfSockets *sockets, const char *name);
 
 /* What holds for a guest that runs here on its way to a peer; NULL: not known. The caller's. */
 VmfChosenPolicy *vmf_sockets_choose_policy(VmfSockets *sockets, const char *uuid, VmfPeer *peer);
 
+/* A connection of a guest's, by whatever way. All is borrowed. */
+typedef struct {
+    VmfPeer *peer;
+    const char *name, *uuid; /* the guest's */
+    const char *origin;      /* as Migration.Origin */
+    const char *kind;        /* of the channel; static */
+    GSocket *socket;
+    GSocketAddress *onward; /* no vmferryd answers there: where it was going; or NULL */
+    const char *why_onward;
+} VmfBrought;
+
 /*
- * A connection for a guest, by whatever way: starts its migration, or joins it. `origin`: as
- * Migration.Origin. When it cannot be, the connection is dropped, and the log says why.
+ * Starts the guest's migration, or joins it. When it cannot be, the connection is dropped, and the
+ * log says why.
  */
-void vmf_sockets_take(VmfSockets *sockets, VmfPeer *peer, const char *name, const char *uuid,
-                      const char *origin, const char *kind, GSocket *connection);
+void vmf_sockets_take(VmfSockets *sockets, const VmfBrought *brought);
+
+/* One more of a stream that goes on to just there, if there is such: TRUE. */
+gboolean vmf_sockets_join_onward(VmfSockets *sockets, GSocketAddress *onward, GSocket *socket);

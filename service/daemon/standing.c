@@ -51,10 +51,17 @@ vmf_standing_door_free(gpointer data)
 static void
 vmf_standing_on_taken(gpointer data, const char *kind, GSocket *connection)
 {
-    VmfStandingDoor *door = data;
+    const VmfStandingDoor *door = data;
+    const VmfBrought brought = {
+        .peer = door->peer,
+        .name = door->name,
+        .uuid = door->uuid,
+        .origin = "socket",
+        .kind = kind,
+        .socket = connection,
+    };
 
-    vmf_sockets_take(vmf_daemon_get_sockets(door->daemon), door->peer, door->name, door->uuid,
-                     "socket", kind, connection);
+    vmf_sockets_take(vmf_daemon_get_sockets(door->daemon), &brought);
 }
 
 /* ---- doorways ---- */

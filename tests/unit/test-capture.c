@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The firewall's rule as nftables gets it, and who listens, as the kernel tells it. */
+/* The firewall's rule as nftables gets it, who listens, as the kernel tells it, and what speaks. */
 #include "cmocka-all.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "capture/rule.h"
+#include "daemon/first-bytes.h"
 #include "daemon/listeners.h"
 
 #define MATCH_MARK                                                                                 \
@@ -74,8 +78,8 @@ test_listeners(void **state)
 {
     g_autoptr(GPtrArray) listeners = vmf_listeners_new();
 
-    vmf_listeners_parse(listeners, proc_net_tcp); /* the second is connected */
-    vmf_listeners_parse(listeners, proc_net_tcp6);
+    vmf_listeners_parse(listeners, proc_net_tcp, VMF_TCP_LISTENS); /* the second is connected */
+    vmf_listeners_parse(listeners, proc_net_tcp6, VMF_TCP_LISTENS);
     assert_int_equal(listeners->len, 3);
     assert_listener(listeners, 0, "10.9.0.2", 49152, 16934);
     assert_listener(listeners, 1, "::", 49154, 77777);
@@ -90,7 +94,7 @@ test_what_is_no_table(void **state)
     g_autoptr(GPtrArray) listeners = vmf_listeners_new();
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
-        vmf_listeners_parse(listeners, texts[i]);
+        vmf_listeners_parse(listeners, texts[i], VMF_TCP_LISTENS);
     assert_int_equal(listeners->len, 0);
 }
 
@@ -105,13 +109,88 @@ test_no_guest_here(void **state)
     assert_null(vmf_listener_find_address("../../etc/passwd", FALSE, &range));
 }
 
+/* ---- first bytes ---- */
+
+typedef struct {
+    gboolean done, stream;
+    GError *error;
+} Verdict;
+
+static void
+on_verdict(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Verdict *verdict = data;
+
+    verdict->stream = vmf_first_bytes_finish(result, &verdict->error);
+    verdict->done = TRUE;
+}
+
+/* What is said of a connection whose other end says this; NULL: nothing, and `cancel` what waits.
+ */
+static Verdict
+judge_bytes(const char *bytes, gsize length, guint patience, gboolean cancel)
+{
+    g_autoptr(GCancellable) cancellable = g_cancellable_new();
+    g_autoptr(GSocket) socket = NULL;
+    Verdict verdict = {0};
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    socket = g_socket_new_from_fd(fds[0], NULL);
+    vmf_first_bytes_wait(socket, patience, cancellable, on_verdict, &verdict);
+    assert_int_equal(write(fds[1], bytes, length), length);
+    if (cancel)
+        g_cancellable_cancel(cancellable);
+    while (!verdict.done)
+        g_main_context_iteration(NULL, TRUE);
+    if (verdict.stream) { /* they stay */
+        char seen[4];
+
+        assert_int_equal(read(fds[0], seen, sizeof seen), sizeof seen);
+        assert_memory_equal(seen, bytes, sizeof seen);
+    }
+    close(fds[1]);
+    return verdict;
+}
+
+static void
+test_first_bytes(void **state)
+{
+    static const char multifd[] = {0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1};
+    Verdict cancelled;
+
+    assert_true(judge_bytes("QEVM\0\0\0\3", 8, 60000, FALSE).stream);
+    assert_true(judge_bytes(multifd, sizeof multifd, 60000, FALSE).stream);
+    assert_false(judge_bytes("\26\3\1\2", 4, 60000, FALSE).stream); /* TLS */
+    assert_false(judge_bytes("NBDMAGIC", 8, 60000, FALSE).stream);
+    assert_false(judge_bytes("", 0, 20, FALSE).stream);
+    cancelled = judge_bytes("", 0, 60000, TRUE);
+    assert_true(g_error_matches(cancelled.error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+    g_error_free(cancelled.error);
+}
+
+/* Both ends are ours, and we are no guest. */
+static void
+test_connection_of_no_guest(void **state)
+{
+    g_autoptr(GSocketAddress) here = g_inet_socket_address_new_from_string("127.0.0.1", 9);
+    g_autoptr(GSocketAddress) six = g_inet_socket_address_new_from_string("::1", 9);
+
+    assert_null(vmf_connection_find_guest(here));
+    assert_null(vmf_connection_find_guest(six));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rule),          cmocka_unit_test(test_nobody_to_catch),
-        cmocka_unit_test(test_listeners),     cmocka_unit_test(test_what_is_no_table),
+        cmocka_unit_test(test_rule),
+        cmocka_unit_test(test_nobody_to_catch),
+        cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_what_is_no_table),
         cmocka_unit_test(test_no_guest_here),
+        cmocka_unit_test(test_first_bytes),
+        cmocka_unit_test(test_connection_of_no_guest),
     };
 
     return cmocka_run_group_tests_name("capture", tests, NULL, NULL);
