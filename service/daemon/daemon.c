@@ -154,7 +154,6 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->external = vmf_external_new(self);
     self->observer = vmf_observer_new(self);
     self->lessons = vmf_lessons_new();
-    g_strfreev(vmf_policies_reload(self->policies)); /* what is wrong was logged */
     /* Not used yet, but better told now than at the first migration. */
     identity = vmf_identity_load(self->config->tls_directory, error);
     if (!identity || !vmf_daemon_load_peers(self, options->peers_directory, error) ||
