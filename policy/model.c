@@ -20,6 +20,7 @@ vmf_facts_init(VmfFacts *self, guint64 ram)
     self->whole_ratio = 0.5;
     self->delta_ratio = 0.3;
     self->packed_ratio = 0.2;
+    self->overhead = 1.5;
     self->link_rate = 110 * MIB;
     self->engine_rate[0] = 500 * MIB;
     self->engine_rate[1] = 800 * MIB;
@@ -137,5 +138,5 @@ vmf_model_predict(const VmfFacts *facts, const VmfSetting *setting, VmfPredictio
             break;
         prediction->passes++;
     }
-    prediction->seconds += VMF_DEVICE_TIME;
+    prediction->seconds += VMF_DEVICE_TIME + facts->overhead;
 }

@@ -23,6 +23,7 @@ typedef struct {
     double delta_ratio;     /* of a delta before compression, per byte of page */
     double packed_ratio;    /* of a delta, compressed */
     double unchanged_share; /* of pages sent again, those whose content is the same */
+    double overhead; /* s, that a migration takes besides its passes: talk, libvirt, beginning */
     double link_rate;
     double engine_rate[4]; /* what each engine can take from QEMU, by bit of VmfEngines */
     double compress_rate;  /* bytes of pages that the processors allowed can compress in a second */

@@ -37,12 +37,12 @@ struct VmfSteer {
 
     guint64 cache;
     gboolean delta;
-    gboolean delta_useless; /* it was found not to pay */
     guint downtime;         /* ms */
     guint changed;          /* pass of the latest change of settings */
     guint gave_back;        /* pass in which memory was given back */
     guint resized;          /* pass in which the cache changed its size */
     guint stuck;            /* passes in a row that brought nothing */
+    guint near;             /* passes in a row that began with nearly nothing */
     gboolean regretted;     /* a fixed size was found too small, and that was said */
     gboolean ended;         /* the deadline's action was taken */
 

@@ -9,6 +9,7 @@
 #define VMF_CACHE_LEAST (16ull << 20) /* bytes; less is not worth giving back */
 #define VMF_STUCK_SHARE 0.95          /* of the pass before, with which a pass brought nothing */
 #define VMF_QUIET_PASSES 4            /* after memory was given back, before more is taken */
+#define VMF_NEAR_PASSES 4             /* that are waited for an end that seems near */
 #define VMF_ANSWER_TIME 0.1           /* s: from an order to its effect */
 #define VMF_PACE_TIME 0.3             /* s, over which a pace is judged at least */
 #define VMF_HITS_LEAST 0.02           /* of what was asked for; below, deltas do not pay */
@@ -74,6 +75,14 @@ vmf_steer_note_pace(VmfSteer *self, const VmfObservation *seen)
     self->seen_processed = seen->processed;
 }
 
+/* Whether this pass began with what fits the downtime that is allowed, or nearly. */
+static gboolean
+vmf_steer_began_near(const VmfSteer *self)
+{
+    return self->pass.number > 1 && self->pace > 0 &&
+           (double)self->pass.remaining / self->pace < 2 * self->downtime / 1000.0;
+}
+
 static void
 vmf_steer_begin_pass(VmfSteer *self, const VmfObservation *seen)
 {
@@ -95,6 +104,7 @@ vmf_steer_begin_pass(VmfSteer *self, const VmfObservation *seen)
         self->before.number = 0;
         return;
     }
+    self->near = vmf_steer_began_near(self) ? self->near + 1 : 0;
     self->shrinks = (double)self->pass.remaining / (double)MAX(self->before.remaining, 1);
     /* A change of settings is given the pass it was made in, QEMU's cache the next one, too. */
     if (self->changed + 1 + (self->start.native && self->resized == self->changed) >= seen->pass)
@@ -162,14 +172,6 @@ vmf_steer_relieve(VmfSteer *self, const VmfObservation *seen, VmfAction *actions
                         actions, n);
 }
 
-/* Whether what is left fits the downtime that is allowed, or nearly: then nothing is touched. */
-static gboolean
-vmf_steer_nearly_over(const VmfSteer *self, const VmfObservation *seen)
-{
-    return self->pass.number > 1 && self->pace > 0 &&
-           (double)self->pass.remaining / self->pace < 2 * self->downtime / 1000.0;
-}
-
 static gboolean
 vmf_steer_resize(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
 {
@@ -178,7 +180,7 @@ vmf_steer_resize(VmfSteer *self, const VmfObservation *seen, VmfAction *actions,
     guint64 size = 0;
 
     if (!self->delta || self->start.fixed || self->gave_back == seen->pass ||
-        vmf_steer_nearly_over(self, seen) ||
+        (self->near > 0 && self->near <= VMF_NEAR_PASSES) || /* nothing is touched then */
         !vmf_steer_choose_cache(self, seen, &size, &rule, &numbers))
         return FALSE;
     if (size > self->cache && self->gave_back && seen->pass < self->gave_back + VMF_QUIET_PASSES) {
@@ -233,14 +235,30 @@ vmf_steer_switch_delta(VmfSteer *self, const VmfObservation *seen, VmfAction *ac
     return TRUE;
 }
 
+/* ms that the guest may stand from now on, as the policy has it and the deadline. */
+static guint
+vmf_steer_get_downtime(const VmfSteer *self, const VmfObservation *seen)
+{
+    double left = self->deadline - (double)(seen->now - self->start.started) / G_USEC_PER_SEC;
+    guint wanted = self->downtime;
+    gboolean binds = self->deadline > 0 && self->policy->on_deadline != VMF_DEADLINE_GO_ON &&
+                     self->policy->on_deadline != VMF_DEADLINE_THROTTLE;
+
+    if (self->stuck > 0)
+        wanted = MAX(wanted, MIN(wanted + self->policy->downtime_step, self->policy->downtime_max));
+    if (binds) /* a guest that stands when it comes is neither here nor there */
+        wanted = MIN(wanted, MAX((guint)(MAX(left, 0) * 1000), self->policy->downtime));
+    return wanted;
+}
+
 static gboolean
 vmf_steer_allow_downtime(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
 {
-    guint wanted = MIN(self->downtime + self->policy->downtime_step, self->policy->downtime_max);
+    guint wanted = vmf_steer_get_downtime(self, seen);
     g_autofree char *began = vmf_decision_format_bytes((double)self->pass.remaining);
     g_autofree char *before = vmf_decision_format_bytes((double)self->before.remaining);
 
-    if (self->start.downtime == 0 || self->stuck == 0 || wanted <= self->downtime)
+    if (self->start.downtime == 0 || wanted == self->downtime)
         return FALSE;
     vmf_decisions_add(self->decisions, seen->now, "downtime-step",
                       g_strdup_printf("downtime %u -> %u ms", self->downtime, wanted),
@@ -332,8 +350,11 @@ vmf_steer_watch_deadline(VmfSteer *self, const VmfObservation *seen, VmfAction *
     if (self->deadline <= 0 || self->ended || self->policy->on_deadline == VMF_DEADLINE_GO_ON ||
         self->policy->on_deadline == VMF_DEADLINE_THROTTLE)
         return;
-    /* During the first pass stopping early would only make it stand longer. */
-    if (elapsed + (kind == VMF_ACTION_SWITCHOVER && seen->pass > 1 ? need : 0) < self->deadline)
+    /* During the first pass stopping early would only make it stand longer. What takes no time is
+     * done now or at the next look, whichever is nearer. */
+    if (elapsed +
+            (kind == VMF_ACTION_SWITCHOVER && seen->pass > 1 ? need : MIN(self->interval, 1) / 2) <
+        self->deadline)
         return;
     self->ended = TRUE;
     if (kind == VMF_ACTION_POSTCOPY && !self->start.postcopy) {

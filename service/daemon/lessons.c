@@ -10,6 +10,7 @@
 struct VmfLessons {
     GHashTable *links;  /* name of the peer -> double, bytes/s */
     GHashTable *guests; /* uuid -> VmfPageLesson */
+    double overhead;    /* s; 0: not known */
     VmfPageLesson general;
     gboolean has_general;
 };
@@ -18,6 +19,7 @@ struct VmfLessons {
 typedef struct {
     VmfLessons *lessons;
     GVariant *last;    /* statistics */
+    gint64 began;      /* monotonic µs */
     gint64 span_began; /* monotonic µs; 0: not yet */
     guint64 span_bytes;
     double rate; /* bytes/s, the best span so far */
@@ -126,6 +128,21 @@ vmf_lessons_learn_link(VmfLessons *self, const VmfPupil *pupil, VmfMigration *mi
     *known += (pupil->rate - *known) * VMF_NEWS;
 }
 
+/* What went by besides sending; all that does not come to the link's rate is in it. */
+static void
+vmf_lessons_learn_overhead(VmfLessons *self, const VmfPupil *pupil, VmfMigration *migration)
+{
+    double elapsed = (double)(g_get_monotonic_time() - pupil->began) / G_USEC_PER_SEC;
+    double sending;
+
+    if (pupil->rate <= 0 || vmf_migration_get_state(migration) != VMF_STATE_COMPLETED)
+        return;
+    sending = (double)vmf_lessons_number(pupil->last, "bytes-wire-out") / pupil->rate;
+    if (self->overhead <= 0)
+        self->overhead = MAX(elapsed - sending, 0);
+    self->overhead += (MAX(elapsed - sending, 0) - self->overhead) * VMF_NEWS;
+}
+
 static void
 vmf_lessons_learn_pages(VmfLessons *self, GVariant *statistics, const char *uuid)
 {
@@ -145,6 +162,7 @@ vmf_pupil_on_finished(VmfMigration *migration, VmfPupil *self)
 {
     g_signal_handlers_disconnect_by_data(migration, self);
     vmf_lessons_learn_link(self->lessons, self, migration);
+    vmf_lessons_learn_overhead(self->lessons, self, migration);
     vmf_lessons_learn_pages(self->lessons, self->last, vmf_migration_get_uuid(migration));
     vmf_lessons_unref(self->lessons);
     g_clear_pointer(&self->last, g_variant_unref);
@@ -156,6 +174,7 @@ vmf_lessons_watch(VmfLessons *self, VmfMigration *migration)
 {
     VmfPupil *pupil = g_new0(VmfPupil, 1);
 
+    pupil->began = g_get_monotonic_time();
     pupil->lessons = g_rc_box_acquire(self);
     g_signal_connect(migration, "statistics", G_CALLBACK(vmf_pupil_on_statistics), pupil);
     g_signal_connect(migration, "finished", G_CALLBACK(vmf_pupil_on_finished), pupil);
@@ -177,6 +196,8 @@ vmf_lessons_apply(VmfLessons *self, const char *uuid, const char *peer, VmfFacts
         facts->packed_ratio = lesson->packed_ratio;
         facts->unchanged_share = lesson->unchanged_share;
     }
+    if (self->overhead > 0)
+        facts->overhead = self->overhead;
     if (rate)
         facts->link_rate = *rate;
     return rate != NULL;

@@ -31,7 +31,8 @@ typedef struct {
     double took;   /* pages sent and bytes on the wire in the last second, to judge what is left */
     double ratio;  /* bytes on the wire per byte of page, of late */
     double downtime;
-    guint changes;
+    guint changes; /* in this pass */
+    guint reliefs;
     gboolean delta;
     gboolean observe; /* now: a pass began */
     gboolean stopped; /* the guest */
@@ -171,7 +172,7 @@ vmf_sim_pass(VmfSim *self)
         self->result->second_left = (double)self->n_todo * VMF_SIM_PAGE;
     }
     self->observe = TRUE;
-    self->changes = 0;
+    self->changes = self->reliefs = 0;
 }
 
 /* ---- being steered ---- */
@@ -179,6 +180,8 @@ vmf_sim_pass(VmfSim *self)
 static void
 vmf_sim_do(VmfSim *self, const VmfAction *action)
 {
+    if (action->kind >= VMF_ACTION_SWITCHOVER)
+        self->result->acted = self->time;
     switch (action->kind) {
     case VMF_ACTION_CACHE:
         vmf_sim_cache_resize(self->cache, (guint)(action->value / VMF_SIM_PAGE));
@@ -232,7 +235,9 @@ vmf_sim_observe(VmfSim *self)
 
         vmf_sim_do(self, &actions[i]);
         setting |= actions[i].kind <= VMF_ACTION_DOWNTIME && !relief;
+        self->reliefs += relief;
     }
+    self->result->reliefs_most = MAX(self->result->reliefs_most, self->reliefs);
     self->changes += setting;
     self->result->changes_most = MAX(self->result->changes_most, self->changes);
     most = self->policy->cache_memory ? self->policy->cache_memory : G_MAXUINT64;

@@ -70,7 +70,9 @@ typedef struct {
     double downtime;
     double wire; /* bytes */
     guint passes;
+    double acted;         /* s: when the deadline's action was taken; 0: not */
     guint changes_most;   /* of settings in one pass */
+    guint reliefs_most;   /* times that memory was given back in one pass, as the host was short */
     double over_limit;    /* bytes of cache over what was allowed, at worst */
     double progress_back; /* by how much progress ever went back */
     double left_first;    /* s: the first estimate of the time left; negative: none */
