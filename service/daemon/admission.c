@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "xml/domain.h"
 
 #define VMF_MIB (1024 * 1024)
 
@@ -40,15 +39,9 @@ vmf_admission_check_memory(const VmfDomainXml *guest, const VmfAdmissionFacts *f
 }
 
 gboolean
-vmf_admission_check(const char *name, const char *xml, const VmfAdmissionFacts *facts,
+vmf_admission_check(const char *name, const VmfDomainXml *guest, const VmfAdmissionFacts *facts,
                     GError **error)
 {
-    g_autoptr(VmfDomainXml) guest = vmf_domain_xml_parse(xml, error);
-
-    if (!guest) {
-        g_prefix_error(error, "vmferry: ");
-        return FALSE;
-    }
     if (!g_str_equal(guest->name, name)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                     "vmferry: the XML is of guest '%s', not of '%s'", guest->name, name);

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "xml/domain.h"
 
 /* Of this host, now. */
 typedef struct {
@@ -24,9 +24,9 @@ typedef struct {
 void vmf_admission_facts(VmfAdmissionFacts *facts);
 
 /*
- * Whether the guest of `xml` (a libvirt domain) may arrive. Errors: INVALID_ARGUMENT (not a domain
- * XML, or of another name), LIMIT_REACHED (migrations, memory), PEER_REFUSED (must come by
- * vmferry). The message's last line is for whoever typed virsh migrate.
+ * Whether the guest of this XML may arrive under this name. Errors: INVALID_ARGUMENT (it has
+ * another name), LIMIT_REACHED (migrations, memory), PEER_REFUSED (must come by vmferry). The
+ * message's last line is for whoever typed virsh migrate.
  */
-gboolean vmf_admission_check(const char *guest, const char *xml, const VmfAdmissionFacts *facts,
-                             GError **error);
+gboolean vmf_admission_check(const char *name, const VmfDomainXml *guest,
+                             const VmfAdmissionFacts *facts, GError **error);

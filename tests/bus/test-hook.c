@@ -195,9 +195,9 @@ test_slow_daemon(void **state)
     assert_int_equal(kill(vmf_host_get_pid(host), SIGCONT), 0);
 }
 
-/* XML that libvirt would never send: cut, with bytes changed, made large. */
+/* The guest's XML as libvirt sends it, or (`ret_whole` FALSE) cut or with bytes changed. */
 static GBytes *
-broken_xml(GRand *random)
+random_xml(GRand *random, gboolean *ret_whole)
 {
     g_autoptr(GString) xml = g_string_new(SMALL);
     gsize large = g_rand_int_range(random, 0, 8) == 0 ? 4 * 1024 * 1024 : 0;
@@ -209,33 +209,58 @@ broken_xml(GRand *random)
             g_string_append_c(xml, (char)g_rand_int_range(random, 'a', 'z'));
         g_string_append(xml, "</description></domain>");
     }
-    if (g_rand_boolean(random))
+    *ret_whole = g_rand_int_range(random, 0, 3) == 0;
+    if (*ret_whole)
+        return g_bytes_new(xml->str, xml->len);
+    if (g_rand_boolean(random)) /* its end tag, at least */
         g_string_truncate(xml, (gsize)g_rand_int_range(random, 0, (gint32)xml->len));
-    for (int n = g_rand_int_range(random, 0, 4); n > 0 && xml->len; n--)
+    for (int n = g_rand_int_range(random, 1, 4); n > 0 && xml->len; n--)
         xml->str[g_rand_int_range(random, 0, (gint32)xml->len)] =
             (char)g_rand_int_range(random, 0, 256);
     return g_bytes_new(xml->str, xml->len);
 }
 
+/* One call of any kind, and what must come of it. `answers`: there is a daemon, and it is quick. */
+static void
+call_at_random(VmfHost *host, GRand *random, gboolean answers, gboolean closed)
+{
+    static const char *const operations[] = {"migrate", "migrate", "prepare", "started", ""};
+    const char *operation = operations[g_rand_int_range(random, 0, G_N_ELEMENTS(operations))];
+    gboolean arrives = g_str_equal(operation, "migrate");
+    gboolean whole;
+    g_autoptr(GBytes) xml = random_xml(random, &whole);
+    g_auto(Answer) answer = call(host, operation, "begin", xml);
+
+    assert_string_equal(answer.out, "");
+    assert_in_range(answer.status, 0, 1);
+    if (!arrives || (answers && whole) || (!answers && !closed))
+        assert_int_equal(answer.status, 0);
+    else if (!answers)
+        assert_int_equal(answer.status, 1);
+    assert_true(answer.status == 0 || g_str_has_prefix(answer.error, "vmferry: "));
+}
+
+/* With a daemon, with one that hangs, with none; open and closed. */
 static void
 test_random_calls(void **state)
 {
-    static const char *const operations[] = {"migrate", "prepare", "started", "", "release"};
     VmfHost *host = ((Fixture *)*state)->host;
     g_autoptr(GRand) random = g_rand_new_with_seed(1);
 
     vmf_host_start(host);
-    for (int i = 0; i < 200; i++) {
-        g_autoptr(GBytes) xml = broken_xml(random);
-        const char *operation = operations[g_rand_int_range(random, 0, G_N_ELEMENTS(operations))];
-        g_auto(Answer) answer = call(host, operation, "begin", xml);
-
-        assert_in_range(answer.status, 0, 1);
-        assert_string_equal(answer.out, "");
-        assert_true(answer.status == 0 || g_str_equal(operation, "migrate"));
-        assert_true(answer.status == 0 || g_str_has_prefix(answer.error, "vmferry: "));
-    }
+    for (int i = 0; i < 150; i++)
+        call_at_random(host, random, TRUE, FALSE);
+    assert_int_equal(kill(vmf_host_get_pid(host), SIGSTOP), 0);
+    for (int i = 0; i < 3; i++)
+        call_at_random(host, random, FALSE, FALSE);
+    assert_int_equal(kill(vmf_host_get_pid(host), SIGCONT), 0);
     assert_let_in(host, SMALL);
+    vmf_host_stop(host);
+    for (int i = 0; i < 24; i++)
+        call_at_random(host, random, FALSE, FALSE);
+    vmf_host_set(host, "Hook", "FailClosed", "true");
+    for (int i = 0; i < 23; i++)
+        call_at_random(host, random, FALSE, TRUE);
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
