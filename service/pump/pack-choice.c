@@ -7,7 +7,7 @@
 #define TRY_FIRST (700 * 1000)         /* µs between trials, at first */
 #define TRY_LAST (30 * G_USEC_PER_SEC) /* and in the end */
 #define TRY_RARER 4
-#define STEP_UP_EVERY (2 * G_USEC_PER_SEC)
+#define STEP_UP_EVERY G_USEC_PER_SEC
 #define WORTH 1.04     /* in / out that is worth the work */
 #define FASTER 1.1     /* that is faster, and not chance */
 #define PROMISING 1.25 /* times as fast, if the samples are right: worth a trial */
@@ -28,14 +28,13 @@ static const struct {
 } ways[VMF_PACK_WAYS] = {
     {{.raw = TRUE}, 0},
     {{.level = -4}, 1},
-    {{.level = 1}, 1.5},
-    {{.level = 1, .far = TRUE}, 2.2},
-    {{.level = 3, .far = TRUE}, 3.2},
+    {{.level = 1}, 1.3},
+    {{.level = 3}, 2},
+    {{.level = 3, .far = TRUE}, 3},
 };
 
 #define RAW 0
-#define TRIAL 2
-#define THIN 3 /* for a link that leaves the time */
+#define BEGIN 2
 
 void
 vmf_pack_choice_init(VmfPackChoice *choice)
@@ -83,7 +82,7 @@ vmf_pack_choice_judge(VmfPackChoice *choice, double rate)
 
     choice->trying = FALSE;
     if (rate > choice->rate * FASTER && (!packed || choice->ratio > WORTH)) {
-        vmf_pack_choice_go(choice, packed ? TRIAL : RAW);
+        vmf_pack_choice_go(choice, packed ? BEGIN : RAW);
     } else {
         choice->try_interval = CLAMP(choice->try_interval * TRY_RARER, TRY_FIRST, TRY_LAST);
     }
@@ -100,7 +99,7 @@ vmf_pack_choice_foresee(VmfPackChoice *choice, double wall, double rate)
     if (choice->speed <= 0 || ratio < WORTH)
         return FALSE;
     if (rate * (blocked ? ratio : 1) < choice->speed * CHEAP) {
-        vmf_pack_choice_go(choice, blocked ? THIN : TRIAL);
+        vmf_pack_choice_go(choice, BEGIN);
         return FALSE;
     }
     return blocked && MIN(speed, rate * ratio) > rate * PROMISING;
@@ -186,6 +185,6 @@ vmf_pack_choice_way(const VmfPackChoice *choice)
     if (choice->wanted != VMF_PACK_AUTO)
         return (VmfPackWay){.level = choice->wanted, .far = TRUE};
     if (choice->trying)
-        return ways[choice->at == RAW ? TRIAL : RAW].way;
+        return ways[choice->at == RAW ? BEGIN : RAW].way;
     return ways[choice->at].way;
 }

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "pump/batch.h"
 
-#define NEAR_LOG 19 /* window of a way that does not look far */
+#define NEAR_LOG 21 /* the largest window of a way that does not look far */
 #define TRY_LEVEL 1
 
 struct VmfPack {
@@ -67,14 +67,15 @@ vmf_pack_set(VmfPack *pack, ZSTD_cParameter parameter, int value)
 static void
 vmf_pack_begin_frame(VmfPack *pack)
 {
-    guint log = pack->way.far ? pack->window_log : MIN(NEAR_LOG, pack->window_log);
+    gboolean far = pack->way.far && pack->window_log > NEAR_LOG;
 
     if (!pack->zstd)
         pack->zstd = ZSTD_createCCtx();
     ZSTD_CCtx_reset(pack->zstd, ZSTD_reset_session_and_parameters);
     vmf_pack_set(pack, ZSTD_c_compressionLevel, pack->way.level);
-    vmf_pack_set(pack, ZSTD_c_windowLog, (int)log);
-    vmf_pack_set(pack, ZSTD_c_enableLongDistanceMatching, log > NEAR_LOG);
+    if (far || pack->window_log < NEAR_LOG)
+        vmf_pack_set(pack, ZSTD_c_windowLog, (int)pack->window_log);
+    vmf_pack_set(pack, ZSTD_c_enableLongDistanceMatching, far);
     vmf_pack_set(pack, ZSTD_c_contentSizeFlag, 0);
     pack->begins = TRUE;
 }

@@ -10,7 +10,7 @@
 typedef struct {
     double link;  /* bytes/s that it takes */
     double input; /* bytes/s that come */
-    double speed; /* bytes/s that are packed at level 1, with a far look */
+    double speed; /* bytes/s that are packed at level 3 */
     double other; /* s of the one processor that all else takes for a byte; 0: there are several */
     double ratio; /* that packing gives */
 } World;
@@ -26,7 +26,7 @@ static void
 step(Run *run, const World *world)
 {
     VmfPackWay way = vmf_pack_choice_way(&run->choice);
-    double cost = way.raw ? 0 : way.level == 3 ? 1.45 : way.far ? 1 : way.level == 1 ? 0.68 : 0.45;
+    double cost = way.raw ? 0 : way.far ? 1.5 : way.level == 3 ? 1 : way.level == 1 ? 0.65 : 0.5;
     double out = way.raw ? BATCH : BATCH / world->ratio;
     double packing = BATCH / world->speed * cost;
     double sending = out / world->link + (world->other > 0 ? BATCH * world->other + packing : 0);
