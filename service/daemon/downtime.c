@@ -4,8 +4,9 @@
 #define SAMPLE_MIN (256 * 1024) /* bytes: less tells nothing of efficiency */
 #define EFFICIENCY_MIN 0.02     /* never trusted to be better */
 #define WORSE 1.5               /* times the efficiency at which the limit was raised */
-#define IN_PUMP (1024 * 1024)   /* bytes of QEMU's that the pump's ducts may hold */
+#define IN_SOCKETS (512 * 1024) /* bytes of QEMU's on the way to the pump's stages */
 #define SPIKE 1.25              /* QEMU looks at 100 ms, and a sample is longer */
+#define MORE 1.05               /* times as much as was sent at most, the link may take */
 #define STATE_MS 10             /* for device state, and both QEMUs' own work */
 
 void
@@ -16,13 +17,14 @@ vmf_downtime_init(VmfDowntime *downtime, guint allowed)
 
 void
 vmf_downtime_note_pump(VmfDowntime *downtime, const VmfDowntimeSample *sample, guint64 link_rate,
-                       guint64 in_flight)
+                       guint64 in_flight, guint64 waiting)
 {
     downtime->samples[downtime->next] = *sample;
     downtime->next = (downtime->next + 1) % VMF_DOWNTIME_SAMPLES;
     downtime->n = MIN(downtime->n + 1, VMF_DOWNTIME_SAMPLES);
     downtime->link_rate = link_rate;
     downtime->in_flight = in_flight;
+    downtime->waiting = waiting;
 }
 
 void
@@ -49,21 +51,24 @@ vmf_downtime_rate(guint64 bytes, gint64 time)
     return time > 0 ? (double)bytes * G_USEC_PER_SEC / (double)time : 0;
 }
 
-/* What the link takes: as the pump says, which may have seen a burst, but not much more than was
- * really sent of late. */
+/* What the link takes: as the pump says, which may have seen a burst, but hardly more than was
+ * really sent of late at any time. */
 static double
 vmf_downtime_link_rate(const VmfDowntime *downtime)
 {
-    VmfDowntimeSample last, first, unused;
+    guint64 in = 0;
+    double most = 0;
 
-    if (downtime->n < 2)
-        return (double)downtime->link_rate;
-    vmf_downtime_pair(downtime, 0, &last, &unused);
-    vmf_downtime_pair(downtime, downtime->n - 1, &first, &unused);
-    if (last.in - first.in < SAMPLE_MIN)
-        return (double)downtime->link_rate; /* QEMU sends over other connections */
-    return MIN((double)downtime->link_rate,
-               SPIKE * vmf_downtime_rate(last.out - first.out, last.time - first.time));
+    for (guint age = 0; age + 1 < downtime->n; age++) {
+        VmfDowntimeSample at, before;
+
+        vmf_downtime_pair(downtime, age, &at, &before);
+        most = MAX(most, vmf_downtime_rate(at.out - before.out, at.time - before.time));
+        in += at.in - before.in;
+    }
+    if (in < SAMPLE_MIN)
+        return (double)downtime->link_rate; /* too little, or over other connections */
+    return MIN((double)downtime->link_rate, MORE * most);
 }
 
 /* The fastest that QEMU may have seen its socket take bytes. */
@@ -102,7 +107,8 @@ vmf_downtime_fitting(const VmfDowntime *downtime, double efficiency)
 {
     double time = MAX((double)downtime->allowed - STATE_MS, (double)downtime->allowed / 4) / 1000;
     double wire = vmf_downtime_link_rate(downtime) * time;
-    double on_its_way = (double)downtime->in_flight + IN_PUMP * efficiency;
+    double in_pump = IN_SOCKETS + (double)downtime->waiting;
+    double on_its_way = (double)downtime->in_flight + in_pump * efficiency;
 
     return MAX(wire - on_its_way, wire / 4) / efficiency;
 }

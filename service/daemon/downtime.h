@@ -28,7 +28,7 @@ typedef struct {
     guint allowed; /* ms */
     VmfDowntimeSample samples[VMF_DOWNTIME_SAMPLES];
     guint n, next;
-    guint64 link_rate, in_flight;
+    guint64 link_rate, in_flight, waiting;
     guint64 remaining, bandwidth; /* as QEMU says */
     gboolean raised;
     double raised_at; /* efficiency then */
@@ -36,10 +36,12 @@ typedef struct {
 
 void vmf_downtime_init(VmfDowntime *downtime, guint allowed);
 
-/* What the pump counts, about every 250 ms. link_rate: of payload; in_flight: bytes on their way.
+/*
+ * What the pump counts, about every 250 ms. link_rate: of payload; in_flight: bytes of the wire on
+ * their way, or ready for it; waiting: QEMU's bytes that may wait in the pump.
  */
 void vmf_downtime_note_pump(VmfDowntime *downtime, const VmfDowntimeSample *sample,
-                            guint64 link_rate, guint64 in_flight);
+                            guint64 link_rate, guint64 in_flight, guint64 waiting);
 
 /* What QEMU says: bytes left, and bytes/s that it sends; both 0 before it knows. */
 void vmf_downtime_note_job(VmfDowntime *downtime, guint64 remaining, guint64 bandwidth);

@@ -152,13 +152,15 @@ void
 vmf_switchover_note_statistics(VmfSwitchover *self, GVariant *statistics)
 {
     VmfDowntimeSample sample = {.time = g_get_monotonic_time()};
-    guint64 rate = 0, in_flight = 0;
+    guint64 rate = 0, in_flight = 0, waiting = 0, ready = 0;
 
     g_variant_lookup(statistics, "stages-in", "t", &sample.in);
     g_variant_lookup(statistics, "stages-out", "t", &sample.out);
     g_variant_lookup(statistics, "link-rate", "t", &rate);
     g_variant_lookup(statistics, "in-flight", "t", &in_flight);
-    vmf_downtime_note_pump(&self->downtime, &sample, rate, in_flight);
+    g_variant_lookup(statistics, "stages-wait", "t", &waiting);
+    g_variant_lookup(statistics, "stages-wait-out", "t", &ready);
+    vmf_downtime_note_pump(&self->downtime, &sample, rate, in_flight + ready, waiting);
     vmf_switchover_decide(self);
 }
 

@@ -5,6 +5,10 @@
 
 #define SEND_MIN (64 * 1024) /* less is not worth a frame */
 
+/* What may have arrived and not be delivered yet, beside what fills the link: a batch is delivered
+ * when all of it was unpacked and QEMU has taken it, which on a busy host is late. */
+#define DELIVERING (512 * 1024)
+
 void
 vmf_mux_say_open(VmfMux *mux, const VmfMuxChannel *channel)
 {
@@ -126,10 +130,10 @@ vmf_mux_room(const VmfMux *mux, guint id)
         channel->kept.count >= VMF_KEPT_SLICES_MAX)
         return 0;
     waits = channel->sent - channel->acknowledged;
-    if (waits + MIN(limit / 4, SEND_MIN) > limit)
+    if (waits + MIN(limit / 4, SEND_MIN) > limit + DELIVERING)
         return 0;
     return MIN(MIN(vmf_flow_room(mux->flow), vmf_mux_pace_room(mux, g_get_monotonic_time())),
-               MIN(limit - waits, channel->credit - channel->sent));
+               MIN(limit + DELIVERING - waits, channel->credit - channel->sent));
 }
 
 gboolean

@@ -2,14 +2,13 @@
 #include "pump/duct.h"
 
 struct VmfDuct {
-    gsize limit;
     void (*stirred)(gpointer owner);
     gpointer owner;
 
     GMutex lock; /* for the following */
     GCond changed;
     GQueue parcels; /* VmfParcel */
-    gsize held;
+    gsize held, limit;
     gboolean ended, closed;
     gboolean waits, watched; /* the taker; that it does */
 };
@@ -55,6 +54,17 @@ vmf_duct_unlock(VmfDuct *duct, gboolean stir)
     g_mutex_unlock(&duct->lock);
     if (stir && duct->stirred)
         duct->stirred(duct->owner);
+}
+
+void
+vmf_duct_set_limit(VmfDuct *duct, gsize limit)
+{
+    gboolean was_full;
+
+    g_mutex_lock(&duct->lock);
+    was_full = duct->held >= duct->limit;
+    duct->limit = limit;
+    vmf_duct_unlock(duct, was_full && duct->held < limit);
 }
 
 static gboolean
@@ -168,9 +178,23 @@ vmf_duct_held(VmfDuct *duct)
 }
 
 gsize
+vmf_duct_limit(VmfDuct *duct)
+{
+    gsize limit;
+
+    g_mutex_lock(&duct->lock);
+    limit = duct->limit;
+    g_mutex_unlock(&duct->lock);
+    return limit;
+}
+
+gsize
 vmf_duct_room(VmfDuct *duct)
 {
-    gsize held = vmf_duct_held(duct);
+    gsize room;
 
-    return held < duct->limit ? duct->limit - held : 0;
+    g_mutex_lock(&duct->lock);
+    room = duct->held < duct->limit ? duct->limit - duct->held : 0;
+    g_mutex_unlock(&duct->lock);
+    return room;
 }

@@ -33,6 +33,9 @@ VmfDuct *vmf_duct_new(gsize limit, void (*stirred)(gpointer owner), gpointer own
 /* When neither side uses it any more. */
 void vmf_duct_free(VmfDuct *duct);
 
+/* From any thread. What is in it stays, even if it is more. */
+void vmf_duct_set_limit(VmfDuct *duct, gsize limit);
+
 /* Takes the reference. Waits while it is full; FALSE: it was closed, and the bytes are dropped. */
 gboolean vmf_duct_push(VmfDuct *duct, const VmfParcel *parcel);
 
@@ -54,6 +57,7 @@ gboolean vmf_duct_is_idle(VmfDuct *duct);
 /* From now on `stirred` is also called when it becomes idle. */
 void vmf_duct_watch_idle(VmfDuct *duct);
 
-/* Bytes in it; bytes that it takes before it is full. */
+/* Bytes in it; its limit; bytes that it takes before it is full. */
 gsize vmf_duct_held(VmfDuct *duct);
+gsize vmf_duct_limit(VmfDuct *duct);
 gsize vmf_duct_room(VmfDuct *duct);

@@ -4,8 +4,18 @@
 #include <string.h>
 #include <time.h>
 
-#define DUCT (512 * 1024)     /* bytes before a stage */
-#define DUCT_OUT (128 * 1024) /* bytes that wait for the link's room */
+/*
+ * What may wait before a stage, and for the link. From its duct a stage works while the others wait
+ * for a processor, which on a busy host takes some ten milliseconds; so each duct holds what
+ * passes in AHEAD. More would only be downtime.
+ */
+#define AHEAD 20 /* ms */
+#define DUCT_FIRST (512 * 1024)
+#define DUCT_MIN (256 * 1024)
+#define DUCT_MAX (2 * 1024 * 1024)
+#define OUT_FIRST (128 * 1024)
+#define OUT_MIN (64 * 1024)
+#define OUT_MAX (1024 * 1024)
 
 /*
  * To keep contents takes fresh memory, which costs more than all else that is done to a page. It
@@ -39,6 +49,7 @@ struct VmfStages {
     /* the rewriter's */
     gint64 held_up, held_up_since; /* µs that the next stage took, and from when on */
     gsize handed_on;               /* bytes since then */
+    guint64 before_in, before_out; /* bytes in and out until then */
     gboolean thin;                 /* the link is what is waited for */
 
     /* the packer's */
@@ -98,6 +109,34 @@ vmf_stages_turns(VmfStages *stages, gint64 now)
     return stages->thin != before;
 }
 
+static void
+vmf_stages_fit_duct(VmfDuct *duct, double bytes_per_ms, gsize least, gsize most)
+{
+    vmf_duct_set_limit(duct, (gsize)CLAMP(bytes_per_ms * AHEAD, (double)least, (double)most));
+}
+
+/* A period is over: the ducts follow what passed in it. */
+static void
+vmf_stages_fit_ducts(VmfStages *stages, gint64 now)
+{
+    double ms = (double)(now - stages->held_up_since) / 1000;
+    guint64 in, out;
+
+    g_mutex_lock(&stages->lock);
+    in = stages->figures.rewrite.in;
+    out = stages->figures.pack_out + stages->figures.raw;
+    g_mutex_unlock(&stages->lock);
+    vmf_stages_fit_duct(stages->in, (double)(in - stages->before_in) / ms, DUCT_MIN, DUCT_MAX);
+    if (stages->between) {
+        vmf_stages_fit_duct(stages->between, (double)stages->handed_on / ms, DUCT_MIN, DUCT_MAX);
+        vmf_stages_fit_duct(stages->out, (double)(out - stages->before_out) / ms, OUT_MIN, OUT_MAX);
+    } else {
+        vmf_stages_fit_duct(stages->out, (double)stages->handed_on / ms, OUT_MIN, OUT_MAX);
+    }
+    stages->before_in = in;
+    stages->before_out = out;
+}
+
 /* What is worth more work than a count. */
 static void
 vmf_stages_show_curve(VmfStages *stages, const VmfRewrite *rewrite)
@@ -135,8 +174,10 @@ vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
     if (vmf_rewrite_why(rewrite))
         g_strlcpy(stages->figures.why, vmf_rewrite_why(rewrite), sizeof stages->figures.why);
     g_mutex_unlock(&stages->lock);
-    if (over)
+    if (over) {
         vmf_stages_show_curve(stages, rewrite);
+        vmf_stages_fit_ducts(stages, now);
+    }
     if ((over && vmf_stages_turns(stages, now)) || changed) {
         vmf_rewrite_set_cache(rewrite,
                               stages->thin ? settings.cache : MIN(settings.cache, CACHE_AT_FIRST));
@@ -334,10 +375,10 @@ vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, V
     stages->wake = g_source_new(&vmf_stages_funcs, sizeof(GSource));
     g_source_set_callback(stages->wake, vmf_stages_on_wake, stages, NULL);
     g_source_attach(stages->wake, context);
-    stages->in = vmf_duct_new(DUCT, vmf_stages_wake, stages);
-    stages->out = vmf_duct_new(DUCT_OUT, vmf_stages_wake, stages);
+    stages->in = vmf_duct_new(DUCT_FIRST, vmf_stages_wake, stages);
+    stages->out = vmf_duct_new(OUT_FIRST, vmf_stages_wake, stages);
     if (setup->window_log > 0) {
-        stages->between = vmf_duct_new(DUCT, vmf_stages_wake, stages);
+        stages->between = vmf_duct_new(DUCT_FIRST, vmf_stages_wake, stages);
         stages->packer = g_thread_new("pack", vmf_stages_pack, stages);
     }
     stages->rewriter = g_thread_new("rewrite", vmf_stages_rewrite, stages);
@@ -452,4 +493,7 @@ vmf_stages_get_figures(VmfStages *stages, VmfStagesFigures *ret)
     if (!stages->between)
         ret->raw = ret->rewrite.out;
     g_mutex_unlock(&stages->lock);
+    ret->waiting = vmf_duct_limit(stages->in);
+    ret->waiting += stages->between ? vmf_duct_limit(stages->between) : 0;
+    ret->waiting_out = vmf_duct_limit(stages->out);
 }

@@ -48,8 +48,9 @@ typedef struct {
         curve[VMF_CURVE_POINTS]; /* of the reuse distances, every 200 ms; and from how */
     guint curve_points;          /* many pages */
     guint64 repeats;
-    guint64 pack_in, pack_out; /* bytes of what was packed, before and after */
-    guint64 raw;               /* bytes that were not */
+    guint64 pack_in, pack_out;  /* bytes of what was packed, before and after */
+    guint64 raw;                /* bytes that were not */
+    gsize waiting, waiting_out; /* bytes that may wait in the ducts: before packing, and after */
     VmfPackWay way;
     gint64 rewrite_cpu, pack_cpu; /* µs */
     char why[160];                /* that nothing is rewritten any more; "" */

@@ -62,6 +62,8 @@ vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
     } numbers[] = {
         {"stages-in", rewrite->in},
         {"stages-out", stages->pack_out + stages->raw},
+        {"stages-wait", stages->waiting},
+        {"stages-wait-out", stages->waiting_out},
         {"delta-from", rewrite->delta_from},
         {"delta-bytes", rewrite->delta_bytes},
         {"cache-hits", rewrite->bases.hits},
