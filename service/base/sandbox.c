@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/syscalls.h"
 
 #ifdef __SANITIZE_ADDRESS__
 /* It looks for leaks by /proc, which a confined process has not got. Unit tests find them. */
@@ -131,5 +132,5 @@ vmf_sandbox_enter(const VmfSandbox *sandbox, GError **error)
         return vmf_sandbox_fail("no-new-privileges", error);
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return vmf_sandbox_fail("not being traced", error);
-    return TRUE;
+    return vmf_syscalls_restrict(error);
 }

@@ -5,9 +5,10 @@
  * memory and time.
  *
  * As root: own network, ipc and mount namespaces, an empty read-only root directory, the given
- * user's uid and gid and no other group, no capability, no new privileges, no core dump, limits.
- * Otherwise what is possible without privileges; the rest is skipped and named in a debug line.
- * Namespaces are also skipped where the kernel refuses them (some containers).
+ * user's uid and gid and no other group, no capability, no new privileges, no core dump, limits,
+ * and only the system calls of base/syscalls.h. Otherwise what is possible without privileges, the
+ * system calls among it; the rest is skipped and named in a debug line. Namespaces are also skipped
+ * where the kernel refuses them (some containers).
  *
  * Threads: before any other thread is started.
  */

@@ -185,6 +185,7 @@ test_confinement(void **state)
     assert_non_null(strstr(status, "\nCapEff:\t0000000000000000\n"));
     assert_non_null(strstr(status, "\nNoNewPrivs:\t1\n"));
 #ifndef __SANITIZE_ADDRESS__
+    assert_non_null(strstr(status, "\nSeccomp:\t2\n"));
     assert_true(g_regex_match_simple("Max address space +536870912 ", limits, 0, 0));
 #endif
     assert_true(g_regex_match_simple("Max cpu time +600 ", limits, 0, 0));
