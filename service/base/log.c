@@ -7,6 +7,7 @@
 typedef struct {
     char *program;
     gboolean verbose;
+    gboolean confined;
 } VmfLog;
 
 static const char *
@@ -33,9 +34,9 @@ vmf_log_writer(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer 
 
     if (level & G_LOG_LEVEL_DEBUG && !log->verbose)
         return G_LOG_WRITER_HANDLED;
-    if (journal && g_log_writer_journald(level, fields, n, NULL) == G_LOG_WRITER_HANDLED)
+    if (journal && !log->confined &&
+        g_log_writer_journald(level, fields, n, NULL) == G_LOG_WRITER_HANDLED)
         return G_LOG_WRITER_HANDLED;
-    /* a pump cannot reach the journal's socket, but its standard error is one of the journal's */
     prefix = journal && priority ? g_strdup_printf("<%s>", priority) : g_strdup("");
     line = g_strdup_printf("%s%s: %s%s\n", prefix, log->program, mark, message ? message : "");
     fputs(line, stderr);
@@ -52,11 +53,12 @@ vmf_log_free(gpointer data)
 }
 
 void
-vmf_log_init(const char *program, gboolean verbose)
+vmf_log_init(const char *program, gboolean verbose, gboolean confined)
 {
     VmfLog *log = g_new0(VmfLog, 1);
 
     log->program = g_strdup(program);
+    log->confined = confined;
     log->verbose = verbose || g_getenv("VMFERRY_DEBUG") != NULL;
     g_log_set_writer_func(vmf_log_writer, log, vmf_log_free);
 }

@@ -87,7 +87,7 @@ vmf_main(const VmfArguments *arguments)
     }
     /* GIO's TLS takes its protocol versions from here alone; checked after each handshake. */
     g_setenv("G_TLS_GNUTLS_PRIORITY", "NORMAL:-VERS-ALL:+VERS-TLS1.3", TRUE);
-    vmf_log_init("vmferryd", arguments->debug);
+    vmf_log_init("vmferryd", arguments->debug, FALSE);
     (void)vmf_error_quark();
     /* The default may be missing, what somebody asks for may not. */
     if (arguments->config && !g_file_test(arguments->config, G_FILE_TEST_EXISTS)) {

@@ -200,7 +200,7 @@ main(int argc, char **argv)
     gboolean ok = vmf_helper_parse(&arguments, &argc, &argv, &error);
     VmfSandbox sandbox = {.files = VMF_HELPER_FILES, .memory = VMF_HELPER_MEMORY};
 
-    vmf_log_init("vmferry-inspect", FALSE);
+    vmf_log_init("vmferry-inspect", FALSE, TRUE);
     device = arguments.device;
     user = arguments.user ? arguments.user : g_strdup("vmferry");
     sandbox.user = user;

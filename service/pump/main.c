@@ -99,7 +99,7 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     gboolean ok = vmf_pump_parse(&arguments, &argc, &argv, &error);
 
-    vmf_log_init("vmferry-pump", arguments.verbose);
+    vmf_log_init("vmferry-pump", arguments.verbose, TRUE);
     (void)vmf_error_quark(); /* registers the names for GDBus */
     user = arguments.user ? arguments.user : g_strdup("vmferry");
     if (ok && arguments.version) {
