@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A pump's links: how one is attached, and what comes of it. */
+#include <gnutls/gnutls.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -312,6 +314,7 @@ vmf_pump_link_free(VmfPumpLink *link)
 {
     vmf_timer_clear(&link->deadline);
     vmf_mux_free(link->mux);
+    gnutls_memset(link->secret, 0, sizeof link->secret);
     g_free(link);
 }
 
@@ -335,14 +338,26 @@ vmf_pump_get_figures(const VmfPump *pump, VmfMuxFigures *ret)
     }
 }
 
-/* A link that was there can only be lost; but who listens may not know of that yet. */
+static const uint8_t *
+vmf_pump_attach_secret(const VmfPump *pump, const VmfPumpAttach *attach)
+{
+    return attach->secret ? attach->secret : pump->secret;
+}
+
+/*
+ * A link that was there can only be lost; but who listens may not know of that yet. Then it has to
+ * be another ticket: whoever replays the one that was used must not cut what goes well.
+ */
 static gboolean
 vmf_pump_link_may_attach(const VmfPump *pump, const VmfPumpLink *link, const VmfPumpAttach *attach)
 {
     if (link && link->linked)
         return FALSE;
     if (link && vmf_mux_can_resume(link->mux))
-        return !pump->leaving && !pump->error && (link->lost || !attach->initiator);
+        return !pump->leaving && !pump->error &&
+               (link->lost || (!attach->initiator &&
+                               gnutls_memcmp(link->secret, vmf_pump_attach_secret(pump, attach),
+                                             sizeof link->secret) != 0));
     return pump->state == (attach->number == 0 ? VMF_PUMP_STARTED : VMF_PUMP_LINKED) &&
            !(link && vmf_mux_is_attached(link->mux));
 }
@@ -385,7 +400,7 @@ vmf_pump_attach_link(VmfPump *pump, const VmfPumpAttach *attach, VmfPumpLinked l
     const VmfWireSetup setup = {.fd = attach->fd,
                                 .initiator = attach->initiator,
                                 .encrypt = pump->encrypt,
-                                .secret = attach->secret ? attach->secret : pump->secret};
+                                .secret = vmf_pump_attach_secret(pump, attach)};
     g_autoptr(GError) error = NULL;
     VmfPumpLink *link = vmf_pump_find_link(pump, attach, &error);
 
@@ -396,6 +411,7 @@ vmf_pump_attach_link(VmfPump *pump, const VmfPumpAttach *attach, VmfPumpLinked l
     }
     vmf_pump_give_up_link(link);
     if (vmf_mux_attach(link->mux, &setup, &error)) {
+        memcpy(link->secret, setup.secret, sizeof link->secret);
         link->linked = linked;
         link->linked_data = data;
         link->deadline = vmf_timer_new(VMF_PUMP_LINK_WAIT * 1000, vmf_pump_link_timed_out, link);

@@ -20,6 +20,7 @@ typedef struct {
     gpointer linked_data;
     GSource *deadline; /* for proof and HELLO */
     gboolean lost;     /* it broke, and may come back */
+    uint8_t secret[VMF_TICKET_SECRET_SIZE]; /* of the connection that came last */
 
     gboolean bye;     /* the other side says that all is delivered */
     gboolean settled; /* while leaving: nothing more is to come from there */

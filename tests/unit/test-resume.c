@@ -83,14 +83,16 @@ wire_link(Wire *wire, guint64 budget, gboolean hold)
 {
     Relay *relay = g_new0(Relay, 1);
     PumpSide *sides[] = {&wire->pair->source, &wire->pair->destination};
+    uint8_t secret[VMF_TICKET_SECRET_SIZE] = {0};
     int fds[2];
 
+    secret[0] = (uint8_t)wire->relays->len; /* another ticket each time */
     relay->budget = budget;
     relay->hold = hold;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         relay->fds[i] = fds[1];
-        pump_pair_attach(sides[i], fds[0], i == 0, 0, NULL);
+        pump_pair_attach(sides[i], fds[0], i == 0, 0, secret);
         g_clear_error(&sides[i]->link_error);
     }
     relay->thread = g_thread_new("relay", relay_run, relay);
@@ -342,25 +344,28 @@ test_stopped_while_stalled(void **state)
 
 /* ---- links that only one side takes for broken, or nobody ---- */
 
-/* The destination hears of it by the new connection. */
+/* The destination hears of it by the new connection, if that is not by the ticket that was used. */
 static void
 test_half_open(void **state)
 {
+    const uint8_t used[VMF_TICKET_SECRET_SIZE] = {0}, other[VMF_TICKET_SECRET_SIZE] = {1};
     Wire *wire = wire_new(TRUE, PATIENCE, FALSE);
     PumpPair *pair = wire->pair;
     guint id = wire_begin(wire, FOR_EVER, FALSE, NULL);
     int fds[2];
 
-    /* the source's end goes; the relay's other one stays */
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    pump_pair_attach(&pair->source, fds[0], TRUE, 0, NULL);
+    pump_pair_attach(&pair->source, fds[0], TRUE, 0, other); /* who dialled knows better */
     assert_true(g_error_matches(pair->source.link_error, VMF_ERROR, VMF_ERROR_FAILED));
     g_clear_error(&pair->source.link_error);
-    close(fds[1]);
+    pump_pair_attach(&pair->destination, fds[1], FALSE, 0, used);
+    assert_true(g_error_matches(pair->destination.link_error, VMF_ERROR, VMF_ERROR_FAILED));
+    g_clear_error(&pair->destination.link_error);
+    assert_linked(wire);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    pump_pair_attach(&pair->destination, fds[1], FALSE, 0, NULL);
+    pump_pair_attach(&pair->destination, fds[1], FALSE, 0, other);
     pump_run_until(vmf_pump_state(pair->source.pump) == VMF_PUMP_STALLED);
-    pump_pair_attach(&pair->source, fds[0], TRUE, 0, NULL);
+    pump_pair_attach(&pair->source, fds[0], TRUE, 0, other);
     wire_wait_linked(wire);
     assert_linked(wire);
     pump_write(pair->at_source[id - 1], "goes on");
