@@ -32,6 +32,21 @@ vmf_status_collect(GDBusObjectManager *objects, const char *id)
     return found;
 }
 
+/* What went wrong, or is wrong now; the caller's. */
+static char *
+vmf_status_format_trouble(VmfBusMigration *migration)
+{
+    guint64 since = vmf_bus_migration_get_stalled_since(migration);
+    const char *message = "";
+
+    g_variant_get_child(vmf_bus_migration_get_error(migration), 1, "&s", &message);
+    if (since == 0)
+        return g_strdup(message);
+    return g_strdup_printf("the data link broke %.0f s ago; tried %u times to bring it back",
+                           MAX((double)g_get_real_time() - (double)since, 0) / G_USEC_PER_SEC,
+                           vmf_bus_migration_get_tries(migration));
+}
+
 static void
 vmf_status_print_line(VmfBusMigration *migration)
 {
@@ -42,9 +57,8 @@ vmf_status_print_line(VmfBusMigration *migration)
     g_autofree char *percent =
         out ? g_strdup_printf("%3d %%", (int)(vmf_bus_migration_get_progress(migration) * 100))
             : g_strdup("-");
-    const char *message = "";
+    g_autofree char *message = vmf_status_format_trouble(migration);
 
-    g_variant_get_child(vmf_bus_migration_get_error(migration), 1, "&s", &message);
     printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s  %10s%s%s\n",
            vmf_bus_migration_get_id(migration), vmf_bus_migration_get_domain(migration),
            vmf_bus_migration_get_direction(migration), vmf_bus_migration_get_peer(migration),

@@ -26,6 +26,7 @@ typedef struct {
     char *libvirt_socket;       /* where its libvirtd listens */
     char *pump_path;            /* the vmferry-pump to start */
     char *pump_user;            /* the user it becomes; vmferry-inspect, too */
+    guint pump_patience;        /* seconds that a data link which broke is waited for */
     char *inspect_path;         /* the vmferry-inspect to start */
     char *run_directory;        /* sockets */
     guint memory_reserve;       /* MiB that guests which arrive leave free */

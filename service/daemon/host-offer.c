@@ -11,6 +11,7 @@ vmf_host_offer_new(const VmfConfig *config)
         vmf_offer_require(offer, VMF_FEATURE_TLS,
                           "its configuration allows no unencrypted data links: AllowUnencrypted in "
                           "vmferryd.conf");
+    vmf_offer_set_number(offer, VMF_FEATURE_RESUME, "patience", config->pump_patience);
     return offer;
 }
 

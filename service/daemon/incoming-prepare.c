@@ -90,14 +90,16 @@ vmf_incoming_add_link(VmfIncoming *self, guint number, GError **error)
     const VmfTicket *ticket;
     GVariantDict answer;
 
-    if (number == 0 || number >= VMF_INCOMING_LINKS) {
+    const char *feature = number == 0 ? VMF_FEATURE_RESUME : VMF_FEATURE_PREEMPT;
+
+    if (number >= VMF_INCOMING_LINKS) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
                     "data link %u; further ones are 1 to %d", number, VMF_INCOMING_LINKS - 1);
         return NULL;
     }
-    if (!vmf_agreement_has(self->agreement, VMF_FEATURE_PREEMPT)) {
-        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_AGREEMENT_REFUSED,
-                            "further data links were not agreed on (feature preempt)");
+    if (!vmf_agreement_has(self->agreement, feature)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_AGREEMENT_REFUSED,
+                    "data link %u was not agreed on (feature %s)", number, feature);
         return NULL;
     }
     if (!self->pump || self->decided) {

@@ -211,6 +211,12 @@ vmf_incoming_on_statistics(VmfPump *pump, GVariant *statistics, VmfIncoming *sel
     vmf_migration_note_statistics(self->migration, statistics, g_get_monotonic_time());
 }
 
+static void
+vmf_incoming_on_lost_links(VmfPump *pump, GVariant *lost, VmfIncoming *self)
+{
+    vmf_migration_set_stalled(self->migration, g_variant_n_children(lost) > 0);
+}
+
 /* ---- channels ---- */
 
 static void
@@ -353,6 +359,7 @@ vmf_incoming_listen_to_pump(VmfIncoming *self)
 {
     g_signal_connect(self->pump, "ended", G_CALLBACK(vmf_incoming_on_pump_ended), self);
     g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
+    g_signal_connect(self->pump, "lost-links", G_CALLBACK(vmf_incoming_on_lost_links), self);
     g_signal_connect(self->pump, "channel-wanted", G_CALLBACK(vmf_incoming_on_wanted), self);
 }
 

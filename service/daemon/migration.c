@@ -27,6 +27,7 @@ struct _VmfMigration {
     VmfBusMigration *bus; /* its setters may be called from any thread */
     GMutex lock;          /* for the following */
     VmfState state;
+    gboolean stalled;
     double progress;
     gboolean has_figures; /* of the whole job */
     GCond figures;
@@ -48,6 +49,7 @@ enum {
     SIGNAL_DOWNTIME,
     SIGNAL_JOB,
     SIGNAL_STATISTICS,
+    SIGNAL_STATE,
     SIGNAL_FINISHED,
     SIGNALS
 };
@@ -135,11 +137,67 @@ vmf_migration_advance(VmfMigration *self, VmfState state)
     return TRUE;
 }
 
+static gboolean
+vmf_migration_emit_state(gpointer data)
+{
+    g_signal_emit(data, vmf_migration_signals[SIGNAL_STATE], 0);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+vmf_migration_show_state(VmfMigration *self)
+{
+    VmfState state;
+    gboolean stalled;
+
+    g_mutex_lock(&self->lock);
+    state = self->state;
+    stalled = self->stalled && state < VMF_STATE_COMPLETED;
+    g_mutex_unlock(&self->lock);
+    vmf_bus_migration_set_state(self->bus, stalled ? "stalled" : vmf_state_names[state]);
+}
+
 void
 vmf_migration_set_state(VmfMigration *self, VmfState state)
 {
-    if (vmf_migration_advance(self, state))
-        vmf_bus_migration_set_state(self->bus, vmf_state_names[state]);
+    if (!vmf_migration_advance(self, state))
+        return;
+    vmf_migration_show_state(self);
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, vmf_migration_emit_state,
+                               g_object_ref(self), g_object_unref);
+}
+
+void
+vmf_migration_set_stalled(VmfMigration *self, gboolean stalled)
+{
+    gboolean before;
+
+    g_mutex_lock(&self->lock);
+    before = self->stalled;
+    self->stalled = stalled && self->state < VMF_STATE_COMPLETED;
+    stalled = self->stalled;
+    g_mutex_unlock(&self->lock);
+    if (before == stalled)
+        return;
+    if (stalled)
+        vmf_bus_migration_set_stalls(self->bus, vmf_bus_migration_get_stalls(self->bus) + 1);
+    vmf_bus_migration_set_stalled_since(self->bus, stalled ? (guint64)g_get_real_time() : 0);
+    vmf_bus_migration_set_tries(self->bus, 0);
+    vmf_migration_show_state(self);
+}
+
+gboolean
+vmf_migration_is_stalled(VmfMigration *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    return self->stalled;
+}
+
+void
+vmf_migration_note_try(VmfMigration *self)
+{
+    vmf_bus_migration_set_tries(self->bus, vmf_bus_migration_get_tries(self->bus) + 1);
 }
 
 void
@@ -193,6 +251,7 @@ vmf_migration_finish(VmfMigration *self, const GError *error)
         vmf_bus_migration_set_remaining(self->bus, 0);
         vmf_info(self->id, "completed");
     }
+    vmf_migration_set_stalled(self, FALSE);
     vmf_bus_migration_set_expected_end(self->bus, 0);
     vmf_bus_migration_set_ended(self->bus, (guint64)g_get_real_time());
     vmf_bus_migration_set_state(self->bus, vmf_state_names[state]);
@@ -393,6 +452,13 @@ vmf_migration_request_postcopy(VmfMigration *self, GError **error)
                     "migration %s was not started with post-copy allowed", self->id);
         return FALSE;
     }
+    if (vmf_migration_is_stalled(self)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
+                    "the data link of migration %s is broken now: the guest would stand still at "
+                    "the destination; wait until it runs again",
+                    self->id);
+        return FALSE;
+    }
     g_signal_emit(self, vmf_migration_signals[SIGNAL_POSTCOPY], 0);
     return TRUE;
 }
@@ -507,6 +573,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
                                                      NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
     vmf_migration_signals[SIGNAL_STATISTICS] = g_signal_new(
         "statistics", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_VARIANT);
+    vmf_migration_signals[SIGNAL_STATE] =
+        g_signal_new("state", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }

@@ -5,9 +5,9 @@
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
  * (somebody asked for it), "bandwidth", "delta" and "downtime" (they are others), "job" (VmfJob *)
- * and "statistics" (GVariant *) as they were noted, and "finished" (a final state, once). State
- * goes preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back;
- * what comes after a final state is ignored.
+ * and "statistics" (GVariant *) as they were noted, "state" (it is another, but not final), and
+ * "finished" (a final state, once). State goes preparing -> running -> switching -> [postcopy] ->
+ * completed|failed|cancelled, never back; what comes after a final state is ignored.
  */
 #pragma once
 
@@ -75,6 +75,13 @@ void vmf_migration_set_engine(VmfMigration *migration, const char *engine, const
 
 /* Not for final states. */
 void vmf_migration_set_state(VmfMigration *migration, VmfState state);
+
+/* The data link broke and is waited for, or is back: the state is shown as "stalled" meanwhile. */
+void vmf_migration_set_stalled(VmfMigration *migration, gboolean stalled);
+gboolean vmf_migration_is_stalled(VmfMigration *migration);
+
+/* While it is stalled: another attempt to bring the link back. */
+void vmf_migration_note_try(VmfMigration *migration);
 
 /* What the check before the move found: "aa{sv}", taken if floating. */
 void vmf_migration_set_findings(VmfMigration *migration, GVariant *findings);

@@ -132,6 +132,7 @@ vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
 
     g_signal_connect(pump, "ended", G_CALLBACK(vmf_outgoing_on_pump_ended), self);
     g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
+    g_signal_connect(pump, "lost-links", G_CALLBACK(vmf_outgoing_on_lost_links), self);
     g_mutex_lock(&self->lock);
     self->pump = pump;
     vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));

@@ -15,6 +15,7 @@
 #include "daemon/outgoing.h"
 #include "daemon/pilot.h"
 #include "daemon/pump-process.h"
+#include "daemon/reconnect.h"
 #include "daemon/switchover.h"
 #include "link/agreement.h"
 
@@ -28,6 +29,7 @@ typedef struct {
     VmfJobWatch *watch;
     VmfPilot *pilot;
     VmfSwitchover *switchover;
+    VmfReconnect *reconnect; /* once there is a pump that may need it; main loop */
 
     /* the worker's, set once and in order */
     GDBusConnection *link;
@@ -69,4 +71,5 @@ gboolean vmf_outgoing_carries_libvirt(VmfOutgoing *outgoing);
 /* ---- what the pump says (main loop) ---- */
 
 void vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *outgoing);
+void vmf_outgoing_on_lost_links(VmfPump *pump, GVariant *lost, VmfOutgoing *outgoing);
 void vmf_outgoing_on_pump_ended(VmfPump *pump, const GError *error, VmfOutgoing *outgoing);

@@ -24,6 +24,7 @@
 #define VMF_FAILED_TIMEOUT 1000   /* ms: likewise, when all is over anyhow */
 #define VMF_PUMP_PATIENCE 5000    /* ms: from libvirt's word to the pump's end */
 #define VMF_FIGURES_PATIENCE 1000 /* ms: from its word to its figures */
+#define VMF_STILL_MORE 5000       /* ms: for a broken link, beyond the downtime that is allowed */
 
 const char *
 vmf_outgoing_id(VmfOutgoing *self)
@@ -112,6 +113,37 @@ vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *sel
 }
 
 void
+vmf_outgoing_on_lost_links(VmfPump *pump, GVariant *lost, VmfOutgoing *self)
+{
+    const VmfReconnectSetup setup = {
+        .migration = self->migration,
+        .peer = self->peer,
+        .pump = pump,
+        .workers = vmf_daemon_get_workers(self->daemon),
+    };
+
+    if (!self->reconnect)
+        self->reconnect = vmf_reconnect_new(&setup);
+    vmf_reconnect_note(self->reconnect, lost);
+}
+
+/* While the guest stands still a link that broke is not waited for as long as before. */
+static void
+vmf_outgoing_on_state(VmfMigration *migration, VmfOutgoing *self)
+{
+    VmfState state = vmf_migration_get_state(migration);
+    guint patience = 1000 * vmf_daemon_get_config(self->daemon)->pump_patience;
+    guint downtime = self->options->downtime ? self->options->downtime : VMF_DOWNTIME_DEFAULT;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    if (!self->pump || (state != VMF_STATE_SWITCHING && state != VMF_STATE_POSTCOPY))
+        return;
+    if (state == VMF_STATE_SWITCHING)
+        patience = MIN(patience, downtime + VMF_STILL_MORE);
+    vmf_pump_set_patience(self->pump, patience);
+}
+
+void
 vmf_outgoing_on_pump_ended(VmfPump *pump, const GError *error, VmfOutgoing *self)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
@@ -130,6 +162,14 @@ vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
     g_autoptr(GError) problem = NULL;
     VmfError code = error && error->domain == VMF_ERROR ? (VmfError)error->code : VMF_ERROR_FAILED;
 
+    if (!error && g_dbus_connection_is_closed(self->link)) { /* it was lost on the way */
+        g_autoptr(GSocketAddress) remote = NULL;
+        GDBusConnection *link = vmf_peer_get_link(self->peer, NULL, &remote, NULL);
+
+        if (link)
+            g_set_object(&self->link, link);
+        g_clear_object(&link);
+    }
     answer = g_dbus_connection_call_sync(
         self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
         g_variant_new("(sss)", vmf_outgoing_id(self), error ? vmf_error_name(code) : "",
@@ -190,6 +230,7 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
     if (self->pump)
         g_signal_handlers_disconnect_by_data(self->pump, self);
     g_signal_handlers_disconnect_by_data(self->migration, self);
+    g_clear_pointer(&self->reconnect, vmf_reconnect_free);
     vmf_job_watch_stop(self->watch);
     vmf_pilot_stop(self->pilot);
     vmf_switchover_stop(self->switchover);
@@ -223,6 +264,7 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     g_signal_connect(migration, "cancel", G_CALLBACK(vmf_outgoing_on_cancel), self);
     g_signal_connect(migration, "bandwidth", G_CALLBACK(vmf_outgoing_on_bandwidth), self);
     g_signal_connect(migration, "delta", G_CALLBACK(vmf_outgoing_on_delta), self);
+    g_signal_connect(migration, "state", G_CALLBACK(vmf_outgoing_on_state), self);
     vmf_info(vmf_outgoing_id(self), "guest '%s' goes to %s", vmf_migration_get_domain(migration),
              vmf_migration_get_peer(migration));
     self->watch = vmf_job_watch_start(migration, vmf_daemon_get_libvirt(daemon),

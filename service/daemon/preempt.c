@@ -3,13 +3,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "daemon/link-answer.h"
-#include "daemon/link-service.h"
-#include "link/control.h"
+#include "daemon/add-link.h"
 
 #define VMF_PREEMPT_LINK 1
-#define VMF_PREEMPT_TURN 2     /* which of QEMU's connections it is */
-#define VMF_ADD_LINK_WAIT 5000 /* ms */
+#define VMF_PREEMPT_TURN 2 /* which of QEMU's connections it is */
 
 struct VmfPreempt {
     char *id;
@@ -76,36 +73,18 @@ vmf_preempt_task_free(gpointer data)
     g_free(task);
 }
 
-static gboolean
-vmf_preempt_add_link(VmfPreempt *self, GError **error)
-{
-    g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
-        self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "AddLink",
-        g_variant_new("(su)", self->id, VMF_PREEMPT_LINK), G_VARIANT_TYPE("(a{sv})"),
-        G_DBUS_CALL_FLAGS_NONE, VMF_ADD_LINK_WAIT, self->cancellable, error);
-    g_autoptr(GVariant) dict = answer ? g_variant_get_child_value(answer, 0) : NULL;
-    g_autoptr(GSocket) data = NULL;
-    uint8_t ticket[VMF_TICKET_ID_SIZE];
-    uint8_t secret[VMF_TICKET_SECRET_SIZE];
-    gboolean ok = FALSE;
-
-    if (!dict || !vmf_link_answer_get(dict, "ticket", ticket, sizeof ticket, error) ||
-        !vmf_link_answer_get(dict, "secret", secret, sizeof secret, error))
-        return FALSE;
-    data = vmf_data_dial(self->remote, ticket, self->cancellable, error);
-    ok = data &&
-         vmf_pump_attach_link(self->pump, data, VMF_PREEMPT_LINK, secret, self->cancellable, error);
-    explicit_bzero(secret, sizeof secret);
-    return ok;
-}
-
 static void
 vmf_preempt_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
     VmfPreemptTask *work = data;
     VmfPreempt *self = work->preempt;
+    const VmfAddLink add = {.id = self->id,
+                            .link = self->link,
+                            .remote = self->remote,
+                            .pump = self->pump,
+                            .number = VMF_PREEMPT_LINK};
     g_autoptr(GError) error = NULL;
-    gboolean linked = vmf_preempt_add_link(self, &error);
+    gboolean linked = vmf_add_link(&add, self->cancellable, &error);
 
     if (linked)
         vmf_info(self->id, "a data link for the preempt channel is up");

@@ -14,6 +14,10 @@
 #define VMF_PUMP_CONTROL_FD 3
 #define VMF_PUMP_CALL_TIMEOUT 15000 /* ms */
 #define VMF_PUMP_STOP_PATIENCE 3    /* s: from Stop to SIGKILL */
+#define VMF_PUMP_PATIENCE_MORE                                                                     \
+    30 /* s: the destination's with a link, so that the source decides                             \
+        */
+#define VMF_PUMP_PATIENCE_MAX 86400 /* s */
 
 struct _VmfPump {
     GObject parent_instance;
@@ -31,7 +35,7 @@ struct _VmfPump {
 
 G_DEFINE_FINAL_TYPE(VmfPump, vmf_pump, G_TYPE_OBJECT)
 
-enum { SIGNAL_WANTED, SIGNAL_STATISTICS, SIGNAL_ENDED, SIGNALS };
+enum { SIGNAL_WANTED, SIGNAL_STATISTICS, SIGNAL_LOST_LINKS, SIGNAL_ENDED, SIGNALS };
 
 static guint vmf_pump_signals[SIGNALS];
 
@@ -78,6 +82,15 @@ vmf_pump_on_statistics(VmfBusPump *proxy, GParamSpec *spec, VmfPump *self)
 
     if (statistics)
         g_signal_emit(self, vmf_pump_signals[SIGNAL_STATISTICS], 0, statistics);
+}
+
+static void
+vmf_pump_on_lost_links(VmfBusPump *proxy, GParamSpec *spec, VmfPump *self)
+{
+    GVariant *lost = vmf_bus_pump_get_lost_links(proxy);
+
+    if (lost && !vmf_pump_has_ended(self))
+        g_signal_emit(self, vmf_pump_signals[SIGNAL_LOST_LINKS], 0, lost);
 }
 
 static void
@@ -143,6 +156,8 @@ vmf_pump_connect(VmfPump *self, GCancellable *cancellable, GError **error)
     g_signal_connect_object(self->proxy, "channel-wanted", G_CALLBACK(vmf_pump_on_wanted), self, 0);
     g_signal_connect_object(self->proxy, "notify::statistics", G_CALLBACK(vmf_pump_on_statistics),
                             self, 0);
+    g_signal_connect_object(self->proxy, "notify::lost-links", G_CALLBACK(vmf_pump_on_lost_links),
+                            self, 0);
     g_signal_connect_object(self->connection, "closed", G_CALLBACK(vmf_pump_on_closed), self, 0);
     return TRUE;
 }
@@ -155,8 +170,9 @@ vmf_pump_secret(const uint8_t secret[VMF_TICKET_SECRET_SIZE])
 
 /* What the pump is to know of an agreement, in the words of org.vmferry1.Pump, Start. */
 static GVariant *
-vmf_pump_options(const VmfAgreement *agreement, GVariant *loadable)
+vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *loadable)
 {
+    guint64 patience = vmf_agreement_get_number(agreement, VMF_FEATURE_RESUME, "patience");
     guint64 window = vmf_agreement_get_number(agreement, VMF_FEATURE_ZSTD, "window");
     GVariantDict options;
 
@@ -167,6 +183,13 @@ vmf_pump_options(const VmfAgreement *agreement, GVariant *loadable)
                           vmf_agreement_has(agreement, VMF_FEATURE_UNCHANGED));
     if (window > 0)
         g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(window) - 1);
+    if (side == VMF_PUMP_DESTINATION && patience > 0)
+        patience += VMF_PUMP_PATIENCE_MORE;
+    if (patience > 0)
+        g_variant_dict_insert(&options, "patience", "u",
+                              (guint)MIN(patience, VMF_PUMP_PATIENCE_MAX) * 1000);
+    g_variant_dict_insert(&options, "kept", "t",
+                          vmf_agreement_get_number(agreement, VMF_FEATURE_RESUME, "memory"));
     if (loadable)
         g_variant_dict_insert_value(&options, "loadable", loadable);
     return g_variant_dict_end(&options);
@@ -193,7 +216,7 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
             vmf_bus_pump_call_start_sync(
                 self->proxy, id, side == VMF_PUMP_SOURCE ? "source" : "destination", key,
                 vmf_agreement_has(agreement, VMF_FEATURE_TLS),
-                vmf_pump_options(agreement, loadable), cancellable, &problem);
+                vmf_pump_options(side, agreement, loadable), cancellable, &problem);
     }
     if (!problem)
         return g_steal_pointer(&self);
@@ -303,6 +326,12 @@ vmf_pump_set_delta(VmfPump *self, const VmfDelta *delta)
 }
 
 void
+vmf_pump_set_patience(VmfPump *self, guint patience)
+{
+    vmf_bus_pump_call_set_patience(self->proxy, patience, NULL, NULL, NULL);
+}
+
+void
 vmf_pump_set_bandwidth(VmfPump *self, guint64 rate)
 {
     vmf_bus_pump_call_set_bandwidth(self->proxy, rate, NULL, NULL, NULL);
@@ -379,6 +408,8 @@ vmf_pump_class_init(VmfPumpClass *class)
                      G_TYPE_UINT, G_TYPE_STRING);
     vmf_pump_signals[SIGNAL_STATISTICS] = g_signal_new(
         "statistics", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_VARIANT);
+    vmf_pump_signals[SIGNAL_LOST_LINKS] = g_signal_new(
+        "lost-links", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_VARIANT);
     vmf_pump_signals[SIGNAL_ENDED] = g_signal_new("ended", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                                   NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 }

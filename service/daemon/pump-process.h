@@ -4,8 +4,9 @@
  *
  * vmf_pump_spawn() and the functions marked "blocks" are for worker threads. Signals arrive on the
  * main loop: "channel-wanted" (guint channel, const char *kind), "statistics" (GVariant a{sv}),
- * "ended" (GError *, NULL when all was delivered), exactly once, also when the process dies.
- * The process goes on when the VmfPump is dropped: a pump outlives its daemon.
+ * "lost-links" (GVariant au: data links that broke and are waited for; empty: none any more),
+ * "ended" (GError *, NULL when all was delivered), exactly once, also when the process dies. The
+ * process goes on when the VmfPump is dropped: a pump outlives its daemon.
  */
 #pragma once
 
@@ -53,6 +54,9 @@ void vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reason);
 
 /* Any thread. What it does to QEMU's stream, from here on. */
 void vmf_pump_set_delta(VmfPump *pump, const VmfDelta *delta);
+
+/* Any thread. How long it waits for a data link that broke, ms; from now on if it does. */
+void vmf_pump_set_patience(VmfPump *pump, guint patience);
 
 /* Any thread. Bytes per second that it sends at most; 0: no bound. */
 void vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define VMF_NOT_BUILT "not in this version of vmferry"
-
 #define MIB (G_GUINT64_CONSTANT(1) << 20)
 
 static const VmfFeature vmf_feature_rows[] = {
@@ -105,11 +103,12 @@ static const VmfFeature vmf_feature_rows[] = {
         .name = VMF_FEATURE_RESUME,
         .oldest = 1,
         .newest = 1,
-        .stand = VMF_STAND_OFF,
-        .why = VMF_NOT_BUILT,
+        .stand = VMF_STAND_OFFERED,
         .needs = {VMF_FEATURE_FRAMES},
-        /* bytes that the source keeps until they are acknowledged */
-        .parameters = {{"memory", VMF_COMBINE_SOURCE, 1, TRUE, 64 * MIB}},
+        /* bytes that either side keeps until they are acknowledged; seconds that it is waited for
+         */
+        .parameters = {{"memory", VMF_COMBINE_SOURCE, 1, TRUE, 64 * MIB},
+                       {"patience", VMF_COMBINE_SOURCE, 1, TRUE, 120}},
         .summary = "a data link that broke is taken up again",
     },
     {

@@ -161,12 +161,12 @@ static void
 say_hello(Fixture *fixture, End *end)
 {
     const VmfHello hello = {.side = VMF_SIDE_SOURCE, .channels = 8, .credit = VMF_CREDIT_MIN};
-    const VmfFrameHeader first = {.type = VMF_FRAME_HELLO, .length = VMF_HELLO_SIZE};
+    const VmfFrameHeader first = {.type = VMF_FRAME_HELLO, .length = VMF_HELLO_RESUME_SIZE};
     const VmfFrameHeader open = {.type = VMF_FRAME_OPEN, .channel = 1, .length = VMF_OPEN_SIZE};
-    uint8_t payload[VMF_HELLO_SIZE];
+    uint8_t payload[VMF_HELLO_RESUME_SIZE] = {0};
 
     vmf_hello_encode(&hello, payload);
-    send_frame(fixture, end, &first, payload, VMF_HELLO_SIZE);
+    send_frame(fixture, end, &first, payload, VMF_HELLO_RESUME_SIZE);
     vmf_open_encode(VMF_CHANNEL_NBD, payload);
     send_frame(fixture, end, &open, payload, VMF_OPEN_SIZE);
 }
@@ -359,7 +359,8 @@ test_no_memory_for_buffers(void **state)
     GError *error = NULL;
 
 #ifdef __SANITIZE_ADDRESS__
-    skip(); /* it takes terabytes of address space itself */
+    print_message("skipped: AddressSanitizer takes terabytes of address space itself\n");
+    skip();
 #endif
     vmf_impostor_assert_answered(fixture->link, "Finish",
                                  "('" VMF_IMPOSTOR_ID "', 'org.vmferry1.Error.Cancelled', '')");

@@ -121,8 +121,7 @@ test_features(void **state)
     assert_int_equal(vmf_host_run(fixture->a, table, &shown, NULL), 0);
     assert_non_null(strstr(shown, "\nchannels          1        connections 32\n"));
     assert_non_null(strstr(shown, "\ntls               1        \n"));
-    assert_non_null(
-        strstr(shown, "\nresume            off      this host refuses it: not in this"));
+    assert_non_null(strstr(shown, "\nresume            1        memory 67108864, patience 120\n"));
     assert_int_equal(vmf_host_run(fixture->a, json, &parsed, NULL), 0);
     assert_non_null(strstr(parsed, "\"connections\" : 32"));
     assert_int_equal(vmf_host_run(fixture->a, peers, &list, NULL), 0);

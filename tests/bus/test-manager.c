@@ -59,7 +59,7 @@ test_manager_properties(void **state)
     assert_int_equal(vmf_offer_find(offer, "frames")->stand, VMF_STAND_REQUIRED);
     assert_int_equal(vmf_offer_find(offer, "tls")->stand, VMF_STAND_REQUIRED);
     assert_int_equal(vmf_offer_find(offer, "nbd")->stand, VMF_STAND_OFFERED);
-    assert_int_equal(vmf_offer_find(offer, "resume")->stand, VMF_STAND_OFF);
+    assert_int_equal(vmf_offer_find(offer, "resume")->stand, VMF_STAND_OFFERED);
     vmf_wait_until(libvirt_is_connected, manager, "LibvirtConnected");
 }
 

@@ -75,6 +75,7 @@ test_a_missing_file_means_defaults(void **state)
     assert_string_equal(config->tls_directory, "/etc/pki/vmferry");
     assert_string_equal(config->libvirt_uri, "qemu:///system");
     assert_string_equal(config->pump_user, "vmferry");
+    assert_int_equal(config->pump_patience, 120);
     assert_string_equal(config->run_directory, "/run/vmferry");
     assert_false(config->allow_unencrypted);
     assert_int_equal(config->max_migrations, 8);
@@ -134,6 +135,7 @@ test_refusals(void **state)
         {"[Libvirt]\nUri=\n", {"[Libvirt]", "Uri"}},
         {"[Pump]\nPath=vmferry-pump\n", {"[Pump]", "Path", "absolute"}},
         {"[Pump]\nUser=\n", {"[Pump]", "User"}},
+        {"[Pump]\nPatience=0\n", {"Patience", "1 to 86400"}},
         {"[Paths]\nRunDirectory=run\n", {"[Paths]", "RunDirectory", "absolute"}},
         {"[Limits]\nMigrations=0\n", {"[Limits]", "Migrations", "from 1 to 64"}},
         {"[Limits]\nMigrations=65\n", {"[Limits]", "Migrations", "from 1 to 64"}},

@@ -148,6 +148,40 @@ test_states_go_forward_only(void **state)
     assert_int_equal(vmf_migration_get_state(fixture->migration), VMF_STATE_COMPLETED);
 }
 
+/* What the state was shows through again. */
+static void
+test_stalled(void **state)
+{
+    Fixture *fixture = *state;
+    gint64 now = g_get_real_time();
+    g_autoptr(GError) error = NULL;
+
+    vmf_migration_set_state(fixture->migration, VMF_STATE_RUNNING);
+    vmf_migration_set_stalled(fixture->migration, TRUE);
+    vmf_migration_set_stalled(fixture->migration, TRUE);
+    vmf_migration_note_try(fixture->migration);
+    vmf_migration_note_try(fixture->migration);
+    assert_string_equal(vmf_bus_migration_get_state(fixture->bus), "stalled");
+    assert_int_equal(vmf_migration_get_state(fixture->migration), VMF_STATE_RUNNING);
+    assert_in_range(vmf_bus_migration_get_stalled_since(fixture->bus), now, g_get_real_time());
+    assert_int_equal(vmf_bus_migration_get_tries(fixture->bus), 2);
+    assert_int_equal(vmf_bus_migration_get_stalls(fixture->bus), 1);
+    vmf_migration_set_state(fixture->migration, VMF_STATE_SWITCHING);
+    assert_string_equal(vmf_bus_migration_get_state(fixture->bus), "stalled");
+    vmf_migration_set_stalled(fixture->migration, FALSE);
+    assert_string_equal(vmf_bus_migration_get_state(fixture->bus), "switching");
+    assert_int_equal(vmf_bus_migration_get_stalled_since(fixture->bus), 0);
+    assert_int_equal(vmf_bus_migration_get_tries(fixture->bus), 0);
+    vmf_migration_set_stalled(fixture->migration, TRUE);
+    error = g_error_new_literal(VMF_ERROR, VMF_ERROR_LINK_BROKEN, "gone");
+    vmf_migration_finish(fixture->migration, error);
+    assert_string_equal(vmf_bus_migration_get_state(fixture->bus), "failed");
+    assert_int_equal(vmf_bus_migration_get_stalled_since(fixture->bus), 0);
+    assert_int_equal(vmf_bus_migration_get_stalls(fixture->bus), 2);
+    vmf_migration_set_stalled(fixture->migration, TRUE);
+    assert_string_equal(vmf_bus_migration_get_state(fixture->bus), "failed");
+}
+
 static void
 test_completion(void **state)
 {
@@ -441,6 +475,7 @@ main(void)
         cmocka_unit_test(test_ids),
         CASE(test_states_go_forward_only),
         CASE(test_completion),
+        CASE(test_stalled),
         CASE(test_the_last_figures_are_waited_for),
         CASE(test_failure_keeps_its_name),
         CASE(test_cancelled_is_a_state_of_its_own),
