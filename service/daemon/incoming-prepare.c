@@ -102,7 +102,7 @@ vmf_incoming_add_link(VmfIncoming *self, guint number, GError **error)
                     "data link %u was not agreed on (feature %s)", number, feature);
         return NULL;
     }
-    if (!self->pump || self->decided) {
+    if (!self->pump || vmf_pump_has_ended(self->pump) || self->decided) {
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
                             "the migration is not under way");
         return NULL;

@@ -5,7 +5,7 @@
 
 # fault_reset HOST: both ends of the connections hear of it
 fault_reset() {
-    on "$1" ss -K dport = 16530 or sport = 16530 >/dev/null
+    on "$1" ss -t -K dport = 16530 or sport = 16530 >/dev/null
 }
 
 # fault_half_open HOST: only its ends hear of it
