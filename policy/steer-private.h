@@ -37,14 +37,14 @@ struct VmfSteer {
 
     guint64 cache;
     gboolean delta;
-    guint downtime;         /* ms */
-    guint changed;          /* pass of the latest change of settings */
-    guint gave_back;        /* pass in which memory was given back */
-    guint resized;          /* pass in which the cache changed its size */
-    guint stuck;            /* passes in a row that brought nothing */
-    guint near;             /* passes in a row that began with nearly nothing */
-    gboolean regretted;     /* a fixed size was found too small, and that was said */
-    gboolean ended;         /* the deadline's action was taken */
+    guint downtime;     /* ms */
+    guint changed;      /* pass of the latest change of settings */
+    guint gave_back;    /* pass in which memory was given back */
+    guint resized;      /* pass in which the cache changed its size */
+    guint stuck;        /* passes in a row that brought nothing */
+    guint near;         /* passes in a row that began with nearly nothing */
+    gboolean regretted; /* a fixed size was found too small, and that was said */
+    gboolean ended;     /* the deadline's action was taken */
 
     double progress;
     double left; /* s; negative: not known */
@@ -70,8 +70,8 @@ guint64 vmf_steer_get_budget(const VmfSteer *steer, const VmfObservation *seen);
  */
 guint64 vmf_steer_get_set(const VmfSteer *steer, const VmfObservation *seen);
 
-/* Bytes written since the pass began, about. */
-double vmf_steer_guess_written(const VmfSteer *steer, const VmfObservation *seen);
+/* Bytes that will have been written since the pass began, `ahead` s from now, about. */
+double vmf_steer_guess_written(const VmfSteer *steer, const VmfObservation *seen, double ahead);
 
 /* Keeps progress and time left honest (steer-progress.c). */
 void vmf_steer_note_progress(VmfSteer *steer, const VmfObservation *seen);

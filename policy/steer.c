@@ -114,9 +114,9 @@ vmf_steer_begin_pass(VmfSteer *self, const VmfObservation *seen)
 }
 
 double
-vmf_steer_guess_written(const VmfSteer *self, const VmfObservation *seen)
+vmf_steer_guess_written(const VmfSteer *self, const VmfObservation *seen, double ahead)
 {
-    double time = (double)(seen->now - self->pass.began) / G_USEC_PER_SEC;
+    double time = (double)(seen->now - self->pass.began) / G_USEC_PER_SEC + ahead;
     double ram = (double)self->start.ram;
     double written = vmf_working_set_get(&self->start.written, time, ram);
 
@@ -247,7 +247,7 @@ vmf_steer_get_downtime(const VmfSteer *self, const VmfObservation *seen)
     if (self->stuck > 0)
         wanted = MAX(wanted, MIN(wanted + self->policy->downtime_step, self->policy->downtime_max));
     if (binds) /* a guest that stands when it comes is neither here nor there */
-        wanted = MIN(wanted, MAX((guint)(MAX(left, 0) * 1000), self->policy->downtime));
+        wanted = MIN(wanted, (guint)MAX(left * 1000, 1));
     return wanted;
 }
 
@@ -342,9 +342,12 @@ vmf_steer_watch_deadline(VmfSteer *self, const VmfObservation *seen, VmfAction *
                                        [VMF_ACTION_POSTCOPY] = "switch to post-copy",
                                        [VMF_ACTION_ABORT] = "abort; the guest stays"};
     double elapsed = (double)(seen->now - self->start.started) / G_USEC_PER_SEC;
-    double rest = (double)seen->remaining + vmf_steer_guess_written(self, seen);
+    double interval = MIN(self->interval, 1);
+    /* As it will be at the next look, if nothing is done now. */
+    double rest = MAX((double)seen->remaining - self->pace * interval, 0) +
+                  vmf_steer_guess_written(self, seen, interval);
     VmfActionKind kind = vmf_steer_deadline_action(self);
-    double need = vmf_steer_guess_rest(self, seen, rest) + MIN(self->interval, 1);
+    double need = vmf_steer_guess_rest(self, seen, rest) + interval;
     g_autofree char *left = vmf_decision_format_bytes(rest);
 
     if (self->deadline <= 0 || self->ended || self->policy->on_deadline == VMF_DEADLINE_GO_ON ||

@@ -5,6 +5,7 @@
 #define VMF_PAGE 4096.0         /* bytes */
 #define VMF_PAGES_LEAST 1000    /* that tell something */
 #define VMF_SPAN G_USEC_PER_SEC /* over which a link's rate is judged at least */
+#define VMF_WORSE 0.2           /* likewise, when it took longer: a busy host soon rests again */
 #define VMF_NEWS 0.5            /* weight of the latest migration */
 
 struct VmfLessons {
@@ -134,13 +135,15 @@ vmf_lessons_learn_overhead(VmfLessons *self, const VmfPupil *pupil, VmfMigration
 {
     double elapsed = (double)(g_get_monotonic_time() - pupil->began) / G_USEC_PER_SEC;
     double sending;
+    double spent;
 
     if (pupil->rate <= 0 || vmf_migration_get_state(migration) != VMF_STATE_COMPLETED)
         return;
     sending = (double)vmf_lessons_number(pupil->last, "bytes-wire-out") / pupil->rate;
+    spent = MAX(elapsed - sending, 0);
     if (self->overhead <= 0)
-        self->overhead = MAX(elapsed - sending, 0);
-    self->overhead += (MAX(elapsed - sending, 0) - self->overhead) * VMF_NEWS;
+        self->overhead = spent;
+    self->overhead += (spent - self->overhead) * (spent < self->overhead ? VMF_NEWS : VMF_WORSE);
 }
 
 static void

@@ -258,8 +258,9 @@ vmf_options_get_params(const VmfOptions *options, VmfEngine engine, const VmfUri
         result = virTypedParamsAddULLong(&params, &n, &max, VIR_MIGRATE_PARAM_BANDWIDTH,
                                          options->bandwidth);
     if (xbzrle && result == 0)
-        result = virTypedParamsAddULLong(
-            &params, &n, &max, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, VMF_NATIVE_CACHE);
+        result =
+            virTypedParamsAddULLong(&params, &n, &max, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE,
+                                    options->qemu_cache ? options->qemu_cache : VMF_NATIVE_CACHE);
     if (result != 0) {
         virTypedParamsFree(params, n);
         return FALSE;

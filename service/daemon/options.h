@@ -47,6 +47,7 @@ typedef struct {
     guint downtime;     /* ms that are allowed, or VMF_DOWNTIME_BY_POLICY */
     gboolean throttle;  /* QEMU may slow the guest down: not asked for, but the policy's */
     guint barred;       /* VmfEngines that the policy does not allow for "auto" */
+    guint64 qemu_cache; /* bytes of QEMU's own, for the native engine; 0: VMF_NATIVE_CACHE */
     VmfEngine planned;  /* for "auto", when both hosts agree; AUTO: a pump */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;
@@ -76,7 +77,7 @@ VmfOptions *vmf_options_parse(GVariant *dict, GError **error);
 void vmf_options_free(VmfOptions *options);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOptions, vmf_options_free)
 
-/* Bytes of QEMU's own XBZRLE cache, where a migration begins with it. */
+/* Bytes of QEMU's own XBZRLE cache, where a migration begins with it and nobody knows better. */
 #define VMF_NATIVE_CACHE (64ull << 20)
 
 /* Flags for virDomainMigrateToURI3; `engine`: the one that was chosen. */

@@ -103,6 +103,8 @@ vmf_planning_fill(VmfPlanning *self, guint64 memory)
 
     options->barred = VMF_ENGINES_ALL & ~policy->engines;
     options->planned = vmf_engine_from_bit(self->plan->setting.engine);
+    if (self->plan->setting.engine == VMF_ENGINES_NATIVE)
+        options->qemu_cache = self->plan->setting.cache;
     options->throttle = policy->on_deadline == VMF_DEADLINE_THROTTLE;
     options->bandwidth = vmf_planning_bandwidth(policy, options->bandwidth);
     self->downtime_was_said = options->downtime != VMF_DOWNTIME_BY_POLICY;

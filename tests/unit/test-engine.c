@@ -75,6 +75,16 @@ test_the_choice(void **state)
          0,
          "",
          VMF_ERROR_FEATURE_MISSING},
+        /* as the plan and the policy have it */
+        {&lax, &tcp, {.planned = VMF_ENGINE_PLAIN}, -1, VMF_ENGINE_PLAIN, "planned", -1},
+        {&lax,
+         &tcp,
+         {.unencrypted = TRUE, .barred = VMF_ENGINES_ONE_SIDED | VMF_ENGINES_NATIVE},
+         AWAY,
+         VMF_ENGINE_PLAIN,
+         "cannot reach there",
+         -1},
+        {&lax, &tcp, {.unencrypted = TRUE, .barred = VMF_ENGINES_ALL}, AWAY, 0, "", AWAY},
         /* by name */
         {&lax, &tcp, {.engine = VMF_ENGINE_PLAIN}, AWAY, VMF_ENGINE_PLAIN, "asked for", -1},
         {&lax, &tcp, {.engine = VMF_ENGINE_NATIVE}, -1, VMF_ENGINE_NATIVE, "asked for", -1},
@@ -113,6 +123,22 @@ test_the_choice(void **state)
 }
 
 static void
+test_what_is_possible(void **state)
+{
+    static char all[] = "all";
+    const VmfOptions clear = {.unencrypted = TRUE};
+    const VmfOptions disks = {.unencrypted = TRUE, .copy_storage = all};
+    const VmfOptions native = {.engine = VMF_ENGINE_NATIVE};
+
+    assert_int_equal(vmf_engine_get_possible(&lax, &tcp, &(VmfOptions){0}), VMF_ENGINES_PUMP);
+    assert_int_equal(vmf_engine_get_possible(&strict, &tcp, &clear), VMF_ENGINES_PUMP);
+    assert_int_equal(vmf_engine_get_possible(&lax, &tcp, &clear), VMF_ENGINES_ALL);
+    assert_int_equal(vmf_engine_get_possible(&lax, &tcp, &disks),
+                     VMF_ENGINES_ALL & ~VMF_ENGINES_ONE_SIDED);
+    assert_int_equal(vmf_engine_get_possible(&lax, &tcp, &native), VMF_ENGINES_NATIVE);
+}
+
+static void
 test_names(void **state)
 {
     VmfEngine engine;
@@ -129,6 +155,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_choice),
+        cmocka_unit_test(test_what_is_possible),
         cmocka_unit_test(test_names),
     };
 

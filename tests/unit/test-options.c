@@ -149,6 +149,31 @@ parameter(virTypedParameterPtr params, int n, const char *name)
     return value;
 }
 
+/* What nobody asks for, but a policy or the plan says. */
+static void
+test_of_the_policy(void **state)
+{
+    g_autoptr(VmfOptions) options = parse("{'bandwidth': <uint32 20>}", NULL);
+    const VmfUris none = {NULL, NULL, NULL};
+    virTypedParameterPtr params = NULL;
+    unsigned long long value = 0;
+    int n = 0;
+
+    options->throttle = TRUE;
+    options->qemu_cache = 256 << 20;
+    assert_int_equal(vmf_options_get_flags(options, VMF_ENGINE_PUMP),
+                     PLAIN | VIR_MIGRATE_AUTO_CONVERGE);
+    assert_true(vmf_options_get_params(options, VMF_ENGINE_NATIVE, &none, &params, &n));
+    virTypedParamsGetULLong(params, n, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, &value);
+    assert_int_equal(value, 256 << 20);
+    virTypedParamsGetULLong(params, n, VIR_MIGRATE_PARAM_BANDWIDTH, &value);
+    assert_int_equal(value, 20);
+    virTypedParamsFree(params, n);
+    assert_true(vmf_options_get_params(options, VMF_ENGINE_PUMP, &none, &params, &n));
+    assert_int_equal(n, 0); /* the pump keeps to the bound */
+    virTypedParamsFree(params, n);
+}
+
 static void
 test_parameters(void **state)
 {
@@ -218,9 +243,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_none),       cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_timeouts),
-        cmocka_unit_test(test_parameters), cmocka_unit_test(test_no_option_is_ignored),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_of_the_policy),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_no_option_is_ignored),
     };
 
     return cmocka_run_group_tests_name("options", tests, initialize_libvirt, NULL);
