@@ -30,6 +30,7 @@ vmf_domain_xml_read_needs(VmfDomainXml *domain, xmlXPathContext *context)
     domain->arch = vmf_xpath_string(context, "/domain/os/type/@arch");
     domain->emulator = vmf_xpath_string(context, "/domain/devices/emulator");
     domain->loader = vmf_xpath_string(context, "/domain/os/loader");
+    domain->memory_source = vmf_xpath_string(context, "/domain/memoryBacking/source/@type");
     domain->cpu = vmf_xpath_element(context, "/domain/cpu");
     domain->cpu_mode = vmf_xpath_string(context, "/domain/cpu/@mode");
     domain->cpu_check = vmf_xpath_string(context, "/domain/cpu/@check");
@@ -123,6 +124,7 @@ vmf_domain_xml_free(VmfDomainXml *domain)
     g_free(domain->arch);
     g_free(domain->emulator);
     g_free(domain->loader);
+    g_free(domain->memory_source);
     g_free(domain->cpu);
     g_free(domain->cpu_mode);
     g_free(domain->cpu_check);

@@ -22,6 +22,7 @@ typedef struct {
     char *loader;           /* firmware that is a file, may be NULL */
     char *cpu;              /* the <cpu> element as XML, may be NULL */
     char *cpu_mode;         /* custom, host-passthrough, ...; may be NULL */
+    char *memory_source;    /* anonymous, file, memfd; may be NULL */
     char *cpu_check;        /* none, partial, full; may be NULL */
 } VmfDomainXml;
 

@@ -60,7 +60,7 @@ _vmferry() {
         ;;
     check,*)
         case $cur,$arguments in
-        -*) words='--source --destination --dname --xml --tls --force --json --verbose --help' ;;
+        -*) words='--source --destination --dname --xml --tls --postcopy --force --json --verbose --help' ;;
         *,0) words=$(virsh --quiet --readonly list --name 2>/dev/null) ;;
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
         esac

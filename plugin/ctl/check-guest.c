@@ -91,6 +91,8 @@ options_of(const VmfGuestCheck *check, GError **error)
         g_variant_dict_insert(&dict, "dname", "s", check->dname);
     if (check->tls)
         g_variant_dict_insert(&dict, "tls", "b", TRUE);
+    if (check->postcopy)
+        g_variant_dict_insert(&dict, "postcopy", "b", TRUE);
     if (check->force)
         g_variant_dict_insert(&dict, "force", "^as", check->force);
     if (!vmf_migrate_options_add_file(&dict, check->xml, error))

@@ -12,6 +12,7 @@ typedef struct {
     char *dname;
     char *xml; /* a file's name */
     gboolean tls;
+    gboolean postcopy;
     char **force;
     gboolean json;
     gboolean verbose;

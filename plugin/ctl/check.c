@@ -119,6 +119,8 @@ parse(Arguments *arguments, int *argc, char ***argv)
          "The guest would have another name at the destination", "NAME"},
         {"xml", 0, 0, G_OPTION_ARG_FILENAME, &arguments->guest.xml,
          "It would have another domain XML there", "FILE"},
+        {"postcopy", 0, 0, G_OPTION_ARG_NONE, &arguments->guest.postcopy,
+         "it may be switched to post-copy", NULL},
         {"tls", 0, 0, G_OPTION_ARG_NONE, &arguments->guest.tls,
          "QEMU would encrypt its stream itself", NULL},
         {"force", 0, 0, G_OPTION_ARG_STRING_ARRAY, &arguments->guest.force,

@@ -55,7 +55,8 @@ vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
 }
 
 VmfOffer *
-vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer)
+vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,
+                            const VmfHostFacts *facts)
 {
     VmfOffer *offer = vmf_host_offer_new(config);
 
@@ -63,5 +64,9 @@ vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer)
         vmf_offer_refuse(offer, VMF_FEATURE_LIBVIRT_CHANNEL,
                          "its configuration lets that host not reach its libvirtd: MayUseLibvirt "
                          "in its peers.d");
+    if (facts && !facts->userfaultfd)
+        vmf_offer_refuse(offer, VMF_FEATURE_POSTCOPY,
+                         "its kernel does not let QEMU's user do post-copy: "
+                         "vm.unprivileged_userfaultfd");
     return offer;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What this host offers to a peer: the table of features (link/features.h), less what its
- * configuration, the peer's file or the migration's options rule out, and insisting on what they
- * ask for.
+ * configuration, the peer's file, the migration's options or the host itself rule out, and
+ * insisting on what they ask for.
  *
  * Pure functions of what they are given; any thread. The offers are the caller's.
  */
@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/options.h"
 #include "link/offer.h"
+#include "probe/host.h"
 
 /* To everybody: what the two hosts could agree on, whatever the migration. */
 VmfOffer *vmf_host_offer_new(const VmfConfig *config);
@@ -20,5 +21,6 @@ VmfOffer *vmf_host_offer_new(const VmfConfig *config);
 VmfOffer *vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
                                       const VmfOptions *options);
 
-/* For one migration that the peer sends. */
-VmfOffer *vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer);
+/* For one migration that the peer sends. `facts` NULL: not known yet, so nothing is ruled out. */
+VmfOffer *vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,
+                                      const VmfHostFacts *facts);

@@ -59,6 +59,7 @@ vmf_check_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
         .dname = call->options->dname,
         .xml = call->options->xml,
         .tls = call->options->tls,
+        .postcopy = call->options->postcopy,
         .force = (const char *const *)call->options->force,
     };
     GError *error = NULL;

@@ -21,11 +21,24 @@ vmf_negotiation_digest(const VmfAgreement *agreement)
 
 /* ---- the destination ---- */
 
+/* What the kernel lets QEMU do here; NULL while it is not known who QEMU is. */
+static VmfHostFacts *
+vmf_negotiation_gather(VmfDaemon *daemon)
+{
+    VmfHostSources sources = {0};
+
+    if (!vmf_owner_peek(vmf_daemon_get_owner(daemon), &sources.qemu_uid, &sources.qemu_gid))
+        return NULL;
+    return vmf_host_facts_gather(&sources);
+}
+
 GVariant *
 vmf_negotiation_answer(VmfDaemon *daemon, const VmfTalkRequest *request, GError **error)
 {
     const VmfPeerConfig *peer = vmf_peer_get_config(request->peer);
-    g_autoptr(VmfOffer) ours = vmf_host_offer_new_incoming(vmf_daemon_get_config(daemon), peer);
+    g_autoptr(VmfHostFacts) facts = vmf_negotiation_gather(daemon);
+    g_autoptr(VmfOffer) ours =
+        vmf_host_offer_new_incoming(vmf_daemon_get_config(daemon), peer, facts);
     g_autoptr(GVariant) features = g_variant_lookup_value(request->offer, "features", NULL);
     g_autoptr(GVariant) encoded = vmf_offer_encode(ours);
     g_autoptr(VmfOffer) theirs = NULL;

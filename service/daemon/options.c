@@ -275,9 +275,8 @@ vmf_check_options_parse(GVariant *dict, GError **error)
 {
     g_autoptr(VmfCheckOptions) options = g_new0(VmfCheckOptions, 1);
     const VmfOption known[] = {
-        {"dname", "s", &options->dname},
-        {"xml", "s", &options->xml},
-        {"tls", "b", &options->tls},
+        {"dname", "s", &options->dname},  {"xml", "s", &options->xml},
+        {"tls", "b", &options->tls},      {"postcopy", "b", &options->postcopy},
         {"force", "as", &options->force},
     };
 

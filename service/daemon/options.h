@@ -101,6 +101,7 @@ typedef struct {
     char *dname;
     char *xml;
     gboolean tls;
+    gboolean postcopy;
     char **force;
 } VmfCheckOptions;
 

@@ -230,6 +230,7 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
         .domain = vmf_migration_get_uuid(self->migration),
         .dname = self->options->dname,
         .xml = self->options->xml,
+        .postcopy = self->options->postcopy,
         .force = (const char *const *)self->options->force,
     };
     g_autoptr(GPtrArray) concerns = NULL;

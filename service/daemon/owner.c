@@ -43,6 +43,20 @@ vmf_owner_get(VmfOwner *self, guint *ret_uid, guint *ret_gid, GError **error)
     return TRUE;
 }
 
+gboolean
+vmf_owner_peek(VmfOwner *self, guint *ret_uid, guint *ret_gid)
+{
+    gboolean known;
+
+    if (!g_mutex_trylock(&self->lock))
+        return FALSE; /* libvirt is being asked */
+    known = self->known;
+    *ret_uid = self->uid;
+    *ret_gid = self->gid;
+    g_mutex_unlock(&self->lock);
+    return known;
+}
+
 static void
 vmf_owner_clear(gpointer data)
 {

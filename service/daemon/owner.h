@@ -15,5 +15,8 @@ typedef struct VmfOwner VmfOwner;
 VmfOwner *vmf_owner_new(VmfLibvirt *libvirt, const char *libvirt_uri);
 void vmf_owner_free(VmfOwner *owner);
 
+/* If it is known by now, without waiting for anything; any thread. */
+gboolean vmf_owner_peek(VmfOwner *owner, guint *ret_uid, guint *ret_gid);
+
 /* Blocks until it is known: worker threads. Errors: LIBVIRT_UNAVAILABLE, LIBVIRT_FAILED. */
 gboolean vmf_owner_get(VmfOwner *owner, guint *ret_uid, guint *ret_gid, GError **error);

@@ -18,7 +18,8 @@ typedef struct {
     const char *name; /* of the guest here */
     const char *uuid;
     const char *xml;
-    guint32 version; /* of the source's emulator; 0: not known */
+    guint32 version;   /* of the source's emulator; 0: not known */
+    gboolean postcopy; /* it may be switched to it */
     VmfDomainXml *domain;
     GPtrArray *concerns;
     GVariantDict answer;
@@ -43,6 +44,7 @@ vmf_reply_read(VmfReply *self, GError **error)
     g_variant_lookup(self->request, "uuid", "&s", &self->uuid);
     g_variant_lookup(self->request, "xml", "&s", &self->xml);
     g_variant_lookup(self->request, "version", "u", &self->version);
+    g_variant_lookup(self->request, "postcopy", "b", &self->postcopy);
     if (!self->name || !*self->name || strlen(self->name) > 255)
         problem = "the guest's name is missing or not valid";
     else if (!self->uuid || !g_uuid_string_is_valid(self->uuid))
@@ -179,6 +181,20 @@ vmf_reply_judge_cpu(VmfReply *self, virConnectPtr connection)
                          virGetLastErrorMessage());
 }
 
+/* Who QEMU is decides; where libvirt does not tell that, nothing is said. */
+static void
+vmf_reply_judge_postcopy(VmfReply *self, const VmfEmulator *emulator)
+{
+    VmfHostSources sources = {0};
+    g_autoptr(VmfHostFacts) facts = NULL;
+
+    if (!vmf_owner_get(vmf_daemon_get_owner(self->daemon), &sources.qemu_uid, &sources.qemu_gid,
+                       NULL))
+        return;
+    facts = vmf_host_facts_gather(&sources);
+    vmf_judge_postcopy(self->concerns, emulator, facts->userfaultfd, self->domain->memory_source);
+}
+
 static void
 vmf_reply_judge_firmware(VmfReply *self)
 {
@@ -248,6 +264,8 @@ vmf_reply_judge_qemu(VmfReply *self, virConnectPtr connection, VmfEmulator **ret
     vmf_judge_emulator(self->concerns, emulator, self->domain->machine, self->version);
     if (emulator->problem || !vmf_emulator_find_machine(emulator, self->domain->machine))
         return FALSE;
+    if (self->postcopy)
+        vmf_reply_judge_postcopy(self, emulator);
     vmf_reply_judge_cpu(self, connection);
     vmf_reply_judge_devices(self, connection, emulator);
     return TRUE;

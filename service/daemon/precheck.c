@@ -199,6 +199,8 @@ vmf_precheck_request(VmfPrecheck *self)
     g_variant_dict_insert(&dict, "xml", "s", init->xml ? init->xml : self->xml);
     g_variant_dict_insert(&dict, "version", "u", self->version);
     g_variant_dict_insert(&dict, "have", "^as", have);
+    if (init->postcopy)
+        g_variant_dict_insert(&dict, "postcopy", "b", TRUE);
     if (self->types)
         g_variant_dict_insert_value(&dict, "types", vmf_precheck_types(self));
     return g_variant_dict_end(&dict);

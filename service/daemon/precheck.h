@@ -17,6 +17,7 @@ typedef struct {
     const char *dname;        /* its name there, or NULL: the same */
     const char *xml;          /* another domain XML for the destination, or NULL */
     gboolean tls;             /* QEMU would encrypt its stream itself */
+    gboolean postcopy;        /* it may be switched to post-copy */
     const char *const *force; /* names of what is overridden; NULL: nothing */
 } VmfPrecheckInit;
 

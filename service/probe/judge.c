@@ -162,6 +162,25 @@ vmf_judge_emulator(GPtrArray *concerns, const VmfEmulator *destination, const ch
 }
 
 void
+vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gboolean userfaultfd,
+                   const char *source)
+{
+    const char *const *capabilities = (const char *const *)destination->capabilities;
+
+    if (capabilities && !g_strv_contains(capabilities, "postcopy-ram"))
+        vmf_concerns_add(concerns, VMF_SEVERITY_BLOCK, VMF_ERROR_NOT_SUPPORTED, "postcopy",
+                         "the destination's QEMU has no post-copy");
+    else if (!userfaultfd)
+        vmf_concerns_add(concerns, VMF_SEVERITY_BLOCK, VMF_ERROR_NOT_SUPPORTED, "postcopy",
+                         "the destination's kernel does not let QEMU's user do post-copy: set "
+                         "vm.unprivileged_userfaultfd to 1 there, or give it /dev/userfaultfd");
+    if (g_strcmp0(source, "file") == 0)
+        vmf_concerns_add(concerns, VMF_SEVERITY_WARN, VMF_ERROR_NOT_SUPPORTED, "postcopy-memory",
+                         "the guest's memory comes from a file, and QEMU does post-copy only where "
+                         "that is on tmpfs or hugetlbfs");
+}
+
+void
 vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap)
 {
     if (available == 0 || wanted <= available)

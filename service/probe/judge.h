@@ -27,6 +27,15 @@ void vmf_judge_state(GPtrArray *concerns, const VmfVmstateSet *source,
 void vmf_judge_emulator(GPtrArray *concerns, const VmfEmulator *destination, const char *machine,
                         guint32 source_version);
 
+/*
+ * What post-copy needs of the destination. "postcopy": QEMU there does not have it, or its user may
+ * not have the kernel's faults (`userfaultfd`); "postcopy-memory": the guest's memory comes from a
+ * file (`source`: of libvirt's memoryBacking, or NULL), which QEMU takes from some file systems
+ * only.
+ */
+void vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gboolean userfaultfd,
+                        const char *source);
+
 /* "memory": what the guest may use against what is free. */
 void vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap);
 

@@ -284,6 +284,27 @@ test_devices(void **state)
 }
 
 static void
+test_postcopy(void **state)
+{
+    char *without[] = {(char *)"xbzrle", NULL};
+    char *with[] = {(char *)"xbzrle", (char *)"postcopy-ram", NULL};
+    VmfEmulator emulator = {.capabilities = with};
+    g_autoptr(GPtrArray) concerns = vmf_concerns_new();
+
+    vmf_judge_postcopy(concerns, &emulator, TRUE, NULL);
+    vmf_judge_postcopy(concerns, &emulator, TRUE, "memfd");
+    assert_int_equal(concerns->len, 0);
+    vmf_judge_postcopy(concerns, &emulator, FALSE, "file");
+    assert_int_equal(concerns->len, 2);
+    assert_concern(concerns, 0, "postcopy", VMF_SEVERITY_BLOCK);
+    assert_concern(concerns, 1, "postcopy-memory", VMF_SEVERITY_WARN);
+    g_ptr_array_set_size(concerns, 0);
+    emulator.capabilities = without;
+    vmf_judge_postcopy(concerns, &emulator, TRUE, NULL);
+    assert_concern(concerns, 0, "postcopy", VMF_SEVERITY_BLOCK);
+}
+
+static void
 test_backends(void **state)
 {
     static const char *const models[] = {"virtio", "", "igb", "virtio-transitional", NULL};
@@ -334,7 +355,7 @@ main(void)
         cmocka_unit_test(test_concerns),    cmocka_unit_test(test_state),
         cmocka_unit_test(test_emulator),    cmocka_unit_test(test_memory),
         cmocka_unit_test(test_backends),    cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_postcopy),    cmocka_unit_test(test_pack),
     };
 
     return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
