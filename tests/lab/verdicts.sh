@@ -79,6 +79,35 @@ verdict() {
     lab guest stop v
 }
 
+# Only that host runs vmferryd, and may send in the clear.
+alone() {
+    lab daemon "$(other "$1")" vmferryd stop
+    on "$1" sh -c 'printf "[Security]\nAllowUnencrypted=true\n" >/etc/vmferry/vmferryd.conf'
+    lab daemon "$1" vmferryd restart
+}
+
+together() {
+    on "$1" rm /etc/vmferry/vmferryd.conf
+    lab daemon "$1" vmferryd restart
+    lab daemon "$(other "$1")" vmferryd start
+}
+
+# one_sided FROM moved|failed [GUEST OPTION...]: nobody can be asked about the destination, which is
+# said; the engine is the one that needs nobody; and then it is as it is with both
+one_sided() {
+    local from=$1 want=$2 happened=moved
+    shift 2
+    alone "$from"
+    lab guest start counter v --on "$from" --memory 64M --filled 16M --set 4M --rate 500 "$@"
+    assert_eq unknown "$(check v "$from")"
+    on "$from" timeout 120 vmferry migrate --quiet --unencrypted v "$(other "$from")" || happened=failed
+    assert_eq "$want" "$happened"
+    assert_eq one-sided "$(latest "$from" Engine)"
+    if [[ $want == moved ]]; then from=$(other "$from"); fi
+    runs_only_on "$from" v
+    lab guest stop v
+}
+
 # A subsection that is really sent, and not known there, by its name.
 stopped_by_name() {
     lab guest start counter v --on hostb --memory 64M --filled 16M --set 4M --rate 500 \
