@@ -21,7 +21,7 @@ struct _VmfMigration {
     char *uuid;
     char *peer;
     gboolean postcopy;
-    gboolean native;   /* what goes over the wire is what libvirt counts */
+    gint native;       /* atomic; without a pump: what goes over the wire is what libvirt counts */
     gboolean foreseen; /* progress and end are the policy's word */
     VmfBusObjectSkeleton *object;
     VmfBusMigration *bus; /* its setters may be called from any thread */
@@ -206,10 +206,18 @@ vmf_migration_set_findings(VmfMigration *self, GVariant *findings)
     vmf_bus_migration_set_findings(self->bus, findings);
 }
 
+/* Nothing of ours carries it. */
+static gboolean
+vmf_engine_is_libvirts(const char *engine)
+{
+    return g_strcmp0(engine, "native") == 0 || g_strcmp0(engine, "plain") == 0;
+}
+
 void
 vmf_migration_set_engine(VmfMigration *self, const char *engine, const char *reason,
                          gboolean encrypted)
 {
+    g_atomic_int_set(&self->native, vmf_engine_is_libvirts(engine));
     vmf_bus_migration_set_engine(self->bus, engine);
     vmf_bus_migration_set_engine_reason(self->bus, reason);
     vmf_bus_migration_set_encrypted(self->bus, encrypted);
@@ -346,7 +354,7 @@ vmf_migration_note_job(VmfMigration *self, const VmfJob *job)
         g_cond_broadcast(&self->figures);
         g_mutex_unlock(&self->lock);
     }
-    if (self->native && job->data_processed)
+    if (g_atomic_int_get(&self->native) && job->data_processed)
         vmf_migration_note_native(self, job);
     if (job->data_total == 0 || vmf_migration_is_finished(self))
         return;
@@ -599,7 +607,7 @@ vmf_migration_new(const VmfMigrationInit *init)
     self->uuid = g_strdup(init->uuid);
     self->peer = g_strdup(init->peer);
     self->postcopy = init->postcopy;
-    self->native = g_strcmp0(init->engine, "native") == 0;
+    self->native = vmf_engine_is_libvirts(init->engine);
     g_object_set(self->bus, "id", init->id, "domain", init->domain, "uuid", init->uuid, "peer",
                  init->peer, "direction", init->outgoing ? "out" : "in", "engine",
                  init->engine ? init->engine : "pump", "engine-reason", "", "origin",
