@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Emulators that answer, and such as do everything but that; the cache; facts about the host. */
+/* Emulators that answer, and such as do everything but that; the cache. */
 #include "cmocka-all.h"
 
 #include <glib/gstdio.h>
@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "probe/cache.h"
-#include "probe/host.h"
 #include "probe/prober.h"
 #include "probe/qmp.h"
 
@@ -434,50 +433,6 @@ test_foreign_dumps(void **state)
     assert_null(vmf_prober_find_dump(prober, "hostc", &identity));
 }
 
-/* ---- the host ---- */
-
-static void
-test_host(void **state)
-{
-    Fixture *fixture = *state;
-    g_autofree char *meminfo = g_build_filename(fixture->directory, "meminfo", NULL);
-    g_autofree char *conf = g_build_filename(fixture->directory, "qemu.conf", NULL);
-    const VmfHostSources sources = {
-        .meminfo = meminfo, .qemu_conf = conf, .libvirt_version = 11003000};
-    g_autoptr(VmfHostFacts) facts = NULL;
-
-    assert_true(g_file_set_contents(
-        meminfo, "MemTotal:  2048 kB\nMemFree: 1 kB\nMemAvailable:   1024 kB\nSwapFree: 8 kB\n", -1,
-        NULL));
-    assert_true(g_file_set_contents(conf,
-                                    "# keepalive_interval = 1\nkeepalive_interval = 7\n"
-                                    "user = \"keepalive_count = 3\"\n  keepalive_count=9 \n"
-                                    "keepalive_interval_x = 8\nkeepalive_count = many\n",
-                                    -1, NULL));
-    facts = vmf_host_facts_gather(&sources);
-    assert_int_equal(facts->memory_total, 2048 * 1024);
-    assert_int_equal(facts->memory_available, 1024 * 1024);
-    assert_int_equal(facts->swap_free, 8 * 1024);
-    assert_int_equal(facts->page_size, getpagesize());
-    assert_int_equal(facts->keepalive_interval, 7);
-    assert_int_equal(facts->keepalive_count, 9);
-    assert_int_equal(g_strv_length(facts->migrate_parameters), 3);
-    assert_true(strlen(facts->codec) >= 4);
-}
-
-static void
-test_host_defaults(void **state)
-{
-    const VmfHostSources sources = {
-        .meminfo = "/nowhere", .qemu_conf = "/nowhere", .libvirt_version = 9000000, .qemu_uid = 1};
-    g_autoptr(VmfHostFacts) facts = vmf_host_facts_gather(&sources);
-
-    assert_int_equal(facts->memory_total, 0);
-    assert_int_equal(facts->keepalive_interval, 5);
-    assert_int_equal(facts->keepalive_count, 5);
-    assert_int_equal(g_strv_length(facts->migrate_parameters), 0);
-}
-
 int
 main(void)
 {
@@ -496,8 +451,6 @@ main(void)
         cmocka_unit_test_setup_teardown(test_cache_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache_cannot_be_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign_dumps, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_host, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_host_defaults, set_up, tear_down),
     };
 
     return cmocka_run_group_tests_name("probe", tests, NULL, NULL);
