@@ -143,6 +143,9 @@ pid_t vmf_host_get_pid(VmfHost *host);
 /* Lines with `words` in what its daemons and pumps logged so far. The whole log is shown when the
  * lab goes. */
 guint vmf_host_count_log(VmfHost *host, const char *words);
+
+/* Waits for the line: an answer may come before what is logged about it. */
+void vmf_host_assert_logged_once(VmfHost *host, const char *words);
 void vmf_host_show_log(VmfHost *host);
 
 /* Waits for the end of every process it started, and expects no socket of theirs below run/. */

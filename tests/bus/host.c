@@ -55,6 +55,33 @@ vmf_host_count_log(VmfHost *host, const char *words)
     return count;
 }
 
+typedef struct {
+    VmfHost *host;
+    const char *words;
+} VmfLogged;
+
+static gboolean
+is_logged(gpointer data)
+{
+    const VmfLogged *logged = data;
+
+    return vmf_host_count_log(logged->host, logged->words) > 0;
+}
+
+void
+vmf_host_assert_logged_once(VmfHost *host, const char *words)
+{
+    VmfLogged logged = {host, words};
+    g_autofree char *path = vmf_host_path(host, "log");
+    g_autoptr(GFile) file = g_file_new_for_path(path);
+    g_autoptr(GFileMonitor) growth = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
+
+    assert_non_null(growth); /* it wakes the main context that is waited in */
+    g_file_monitor_set_rate_limit(growth, 10);
+    vmf_wait_until(is_logged, &logged, words);
+    assert_int_equal(vmf_host_count_log(host, words), 1);
+}
+
 void
 vmf_host_show_log(VmfHost *host)
 {

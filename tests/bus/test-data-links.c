@@ -198,7 +198,7 @@ assert_refused(Fixture *fixture, End *end, const char *words)
                                  "('" VMF_IMPOSTOR_ID "', 'org.vmferry1.Error.Protocol', 'x')");
     vmf_wait_property(fixture->migration, "state", "failed");
     vmf_host_assert_clean(fixture->b);
-    assert_int_equal(vmf_host_count_log(fixture->b, words), 1);
+    vmf_host_assert_logged_once(fixture->b, words);
 }
 
 /* ---- frames ---- */
@@ -295,8 +295,8 @@ test_a_ticket_without_its_secret(void **state)
     }
     say_hello(fixture, &end);
     vmf_wait_until(is_spent, fixture, "the end of the ticket");
-    assert_int_equal(vmf_host_count_log(fixture->b, "do not share this migration's secret"), 1);
-    assert_int_equal(vmf_host_count_log(fixture->b, "a ticket that is used already"), 1);
+    vmf_host_assert_logged_once(fixture->b, "do not share this migration's secret");
+    vmf_host_assert_logged_once(fixture->b, "a ticket that is used already");
     assert_string_equal(vmf_bus_migration_get_state(fixture->migration), "preparing");
     end_clear(&end);
 }
@@ -332,7 +332,7 @@ test_a_ticket_that_waits(void **state)
     assert_in_range(g_get_monotonic_time() - start, 9 * G_USEC_PER_SEC, 20 * G_USEC_PER_SEC);
     vmf_wait_until(is_set, &old, "the ticket's age");
     assert_true(is_spent(fixture));
-    assert_int_equal(vmf_host_count_log(fixture->b, "a ticket that is expired"), 1);
+    vmf_host_assert_logged_once(fixture->b, "a ticket that is expired");
 }
 
 /* ---- no memory ---- */
@@ -376,7 +376,7 @@ test_no_memory_for_buffers(void **state)
     assert_null(answer);
     vmf_assert_error(error, "LimitReached", "no memory for buffers: the pump may need 192 MiB");
     vmf_host_assert_clean(fixture->b);
-    assert_int_equal(vmf_host_count_log(fixture->b, "no memory for buffers"), 1);
+    vmf_host_assert_logged_once(fixture->b, "no memory for buffers");
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -122,7 +122,7 @@ assert_logged_once(Fixture *fixture, const char *words, guint others)
 {
     g_autofree char *counted = g_strdup_printf("refused %u more such connection", others);
 
-    assert_int_equal(vmf_host_count_log(fixture->b, words), 1);
+    vmf_host_assert_logged_once(fixture->b, words);
     vmf_host_stop(fixture->b);
     assert_int_equal(vmf_host_count_log(fixture->b, words), others > 0 ? 2 : 1);
     assert_int_equal(vmf_host_count_log(fixture->b, counted), others > 0 ? 1 : 0);
@@ -251,7 +251,7 @@ test_descriptors_run_out(void **state)
     before = time_used(fixture->b);
     g_usleep(3 * G_USEC_PER_SEC);
     assert_in_range(time_used(fixture->b) - before, 0, 300 * 1000);
-    assert_int_equal(vmf_host_count_log(fixture->b, "Too many open files"), 1);
+    vmf_host_assert_logged_once(fixture->b, "Too many open files");
     g_ptr_array_set_size(sockets, 0);
     vmf_wait_until(has_few_descriptors, fixture->b, "the end of the idle connections");
     assert_connects(fixture);
@@ -409,7 +409,7 @@ test_an_unknown_version_is_named_by_the_listener(void **state)
         assert_false(vmf_answer_decode(answer, &error));
         assert_non_null(strstr(error->message, "bring both hosts to a common version"));
     }
-    assert_int_equal(vmf_host_count_log(fixture->b, "protocol version 7, this side version 1"), 1);
+    vmf_host_assert_logged_once(fixture->b, "protocol version 7, this side version 1");
     assert_logged_once(fixture, "bring both hosts to a common version", 4);
 }
 
