@@ -299,3 +299,39 @@ vmf_host_set_certificate(VmfHost *host, VmfCertificate kind)
 
     vmf_certificate_make(ca, pki, host->name, kind);
 }
+
+/* ---- two hosts ---- */
+
+VmfPair *
+vmf_pair_new(const char *more)
+{
+    VmfPair *pair = g_new0(VmfPair, 1);
+
+    pair->lab = vmf_lab_new();
+    pair->a = vmf_lab_add_host(pair->lab, "hosta");
+    pair->b = vmf_lab_add_host(pair->lab, "hostb");
+    vmf_host_add_peer(pair->a, "hostb", pair->b->port, more);
+    vmf_host_add_peer(pair->b, "hosta", pair->a->port, NULL);
+    return pair;
+}
+
+void
+vmf_pair_start(VmfPair *pair)
+{
+    vmf_host_start(pair->a);
+    vmf_host_start(pair->b);
+}
+
+int
+vmf_pair_tear_down(void **state)
+{
+    VmfPair *pair = *state;
+
+    if (pair->a->daemon)
+        vmf_host_stop(pair->a);
+    if (pair->b->daemon)
+        vmf_host_stop(pair->b);
+    vmf_lab_free(pair->lab);
+    g_free(pair);
+    return 0;
+}

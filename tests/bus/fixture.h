@@ -151,6 +151,21 @@ void vmf_host_show_log(VmfHost *host);
 /* Waits for the end of every process it started, and expects no socket of theirs below run/. */
 void vmf_host_assert_clean(VmfHost *host);
 
+/* ---- two hosts that know one another (fixture.c) ---- */
+
+typedef struct {
+    VmfLab *lab;
+    VmfHost *a; /* "hosta" */
+    VmfHost *b; /* "hostb" */
+} VmfPair;
+
+/* Without daemons yet; `more` as for vmf_host_add_peer(), of hosta's file for hostb. */
+VmfPair *vmf_pair_new(const char *more);
+void vmf_pair_start(VmfPair *pair);
+
+/* A teardown: stops the daemons that run, and frees the pair. */
+int vmf_pair_tear_down(void **state);
+
 /* A path below the host's folder; the caller's. */
 char *vmf_host_path(VmfHost *host, const char *below);
 

@@ -7,46 +7,14 @@
 
 #define OTHER_UUID "55555555-5555-4555-8555-555555555555"
 
-typedef struct {
-    VmfLab *lab;
-    VmfHost *a;
-    VmfHost *b;
-} Fixture;
-
 static int
 set_up(void **state)
 {
-    Fixture *fixture = g_new0(Fixture, 1);
+    VmfPair *pair = vmf_pair_new("LibvirtUri=test:///default");
 
-    *state = fixture;
-    fixture->lab = vmf_lab_new();
-    fixture->a = vmf_lab_add_host(fixture->lab, "hosta");
-    fixture->b = vmf_lab_add_host(fixture->lab, "hostb");
-    vmf_host_set_guests(fixture->b, "<node/>");
-    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "LibvirtUri=test:///default");
-    vmf_host_add_peer(fixture->b, "hosta", fixture->a->port, NULL);
+    *state = pair;
+    vmf_host_set_guests(pair->b, "<node/>");
     return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    Fixture *fixture = *state;
-
-    if (fixture->a->daemon)
-        vmf_host_stop(fixture->a);
-    if (fixture->b->daemon)
-        vmf_host_stop(fixture->b);
-    vmf_lab_free(fixture->lab);
-    g_free(fixture);
-    return 0;
-}
-
-static void
-start_both(Fixture *fixture)
-{
-    vmf_host_start(fixture->a);
-    vmf_host_start(fixture->b);
 }
 
 static void
@@ -57,10 +25,10 @@ assert_failed(VmfBusMigration *migration, const char *name, const char *words)
 }
 
 static void
-assert_both_clean(Fixture *fixture)
+assert_both_clean(VmfPair *pair)
 {
-    vmf_host_assert_clean(fixture->a);
-    vmf_host_assert_clean(fixture->b);
+    vmf_host_assert_clean(pair->a);
+    vmf_host_assert_clean(pair->b);
 }
 
 /* ---- as far as libvirt ---- */
@@ -68,14 +36,14 @@ assert_both_clean(Fixture *fixture)
 static void
 test_libvirt_refuses(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "LibvirtFailed", "libvirt: ");
-    in = vmf_host_wait_migration(fixture->b);
+    in = vmf_host_wait_migration(pair->b);
     assert_failed(in, "LibvirtFailed", "libvirt: ");
     assert_string_equal(vmf_bus_migration_get_id(in), vmf_bus_migration_get_id(out));
     assert_string_equal(vmf_bus_migration_get_domain(in), "running");
@@ -83,22 +51,22 @@ test_libvirt_refuses(void **state)
     assert_string_equal(vmf_bus_migration_get_peer(in), "hosta");
     assert_string_equal(vmf_bus_migration_get_direction(in), "in");
     assert_true(vmf_bus_migration_get_encrypted(in));
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 /* Ids, tickets and paths are free again: the same guest may try as often as it likes. */
 static void
 test_again_and_again(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
 
-    start_both(fixture);
+    vmf_pair_start(pair);
     for (int i = 0; i < 5; i++) {
-        g_autoptr(VmfBusMigration) out = vmf_host_migrate(fixture->a, "running", "hostb");
+        g_autoptr(VmfBusMigration) out = vmf_host_migrate(pair->a, "running", "hostb");
 
         assert_failed(out, "LibvirtFailed", NULL);
     }
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 /* ---- what the destination refuses ---- */
@@ -106,63 +74,63 @@ test_again_and_again(void **state)
 static void
 test_a_guest_that_is_there_already(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) first = NULL;
     g_autoptr(VmfBusMigration) second = NULL;
 
-    vmf_host_set_guests(fixture->b, "<node>" VMF_GUEST_XML("other", VMF_UUID_RUNNING)
-                                        VMF_GUEST_XML("second", OTHER_UUID) "</node>");
-    start_both(fixture);
-    first = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set_guests(pair->b, "<node>" VMF_GUEST_XML("other", VMF_UUID_RUNNING)
+                                     VMF_GUEST_XML("second", OTHER_UUID) "</node>");
+    vmf_pair_start(pair);
+    first = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(first, "DomainExists", "'other'");
-    second = vmf_host_migrate(fixture->a, "second", "hostb");
+    second = vmf_host_migrate(pair->a, "second", "hostb");
     assert_failed(second, "DomainExists", OTHER_UUID);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 static void
 test_the_destinations_libvirt_is_away(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
 
-    vmf_host_set(fixture->b, "Libvirt", "Uri", "qemu+unix:///system?socket=/nowhere");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set(pair->b, "Libvirt", "Uri", "qemu+unix:///system?socket=/nowhere");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "LibvirtUnavailable", "/nowhere");
-    assert_null(vmf_host_find_migration(fixture->b)); /* the check said so */
-    assert_both_clean(fixture);
+    assert_null(vmf_host_find_migration(pair->b)); /* the check said so */
+    assert_both_clean(pair);
 }
 
 /* The source's libvirtd would reach the destination's through the pump, which takes leave to. */
 static void
 test_libvirt_through_the_pump_takes_leave(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
 
-    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "LibvirtUri=pump");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_add_peer(pair->a, "hostb", pair->b->port, "LibvirtUri=pump");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "FeatureMissing", "MayUseLibvirt");
-    assert_null(vmf_host_find_migration(fixture->b));
+    assert_null(vmf_host_find_migration(pair->b));
 }
 
 static void
 test_another_run_directory(void **state)
 {
-    Fixture *fixture = *state;
-    g_autofree char *other = vmf_host_path(fixture->b, "other");
+    VmfPair *pair = *state;
+    g_autofree char *other = vmf_host_path(pair->b, "other");
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set(fixture->b, "Paths", "RunDirectory", "/proc/self/cwd/other");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set(pair->b, "Paths", "RunDirectory", "/proc/self/cwd/other");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "NotSupported", "RunDirectory");
-    in = vmf_host_wait_migration(fixture->b);
+    in = vmf_host_wait_migration(pair->b);
     assert_failed(in, "NotSupported", "RunDirectory");
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
     assert_true(g_file_test(other, G_FILE_TEST_IS_DIR));
 }
 
@@ -191,45 +159,45 @@ cancel(VmfBusMigration *migration)
 static void
 test_the_destinations_limit(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) first = NULL;
     g_autoptr(VmfBusMigration) second = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set(fixture->b, "Limits", "Migrations", "1");
-    vmf_host_set_mood(fixture->a, "silent");
-    start_both(fixture);
-    first = hold(fixture->a, "running");
-    in = vmf_host_wait_migration(fixture->b);
-    second = vmf_host_migrate(fixture->a, "second", "hostb");
+    vmf_host_set(pair->b, "Limits", "Migrations", "1");
+    vmf_host_set_mood(pair->a, "silent");
+    vmf_pair_start(pair);
+    first = hold(pair->a, "running");
+    in = vmf_host_wait_migration(pair->b);
+    second = vmf_host_migrate(pair->a, "second", "hostb");
     assert_failed(second, "LimitReached", "Migrations");
     cancel(first);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 /* Two hosts send different guests of one name: they would share a socket at the destination. */
 static void
 test_two_guests_of_one_name(void **state)
 {
-    Fixture *fixture = *state;
-    VmfHost *c = vmf_lab_add_host(fixture->lab, "hostc");
+    VmfPair *pair = *state;
+    VmfHost *c = vmf_lab_add_host(pair->lab, "hostc");
     g_autoptr(VmfBusMigration) first = NULL;
     g_autoptr(VmfBusMigration) second = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_add_peer(fixture->b, "hostc", c->port, NULL);
-    vmf_host_add_peer(c, "hostb", fixture->b->port, NULL);
+    vmf_host_add_peer(pair->b, "hostc", c->port, NULL);
+    vmf_host_add_peer(c, "hostb", pair->b->port, NULL);
     vmf_host_set_guests(c, "<node>" VMF_GUEST_XML("running", OTHER_UUID) "</node>");
-    vmf_host_set_mood(fixture->a, "silent");
-    start_both(fixture);
+    vmf_host_set_mood(pair->a, "silent");
+    vmf_pair_start(pair);
     vmf_host_start(c);
-    first = hold(fixture->a, "running");
-    in = vmf_host_wait_migration(fixture->b);
+    first = hold(pair->a, "running");
+    in = vmf_host_wait_migration(pair->b);
     second = vmf_host_migrate(c, "running", "hostb");
     assert_failed(second, "AlreadyMigrating", "'running'");
     assert_string_equal(vmf_bus_migration_get_state(in), "preparing");
     cancel(first);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
     vmf_host_assert_clean(c);
     vmf_host_stop(c);
 }
@@ -239,54 +207,54 @@ test_two_guests_of_one_name(void **state)
 static void
 test_cancel_at_the_source(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set_mood(fixture->a, "silent");
-    start_both(fixture);
-    out = hold(fixture->a, "running");
-    in = vmf_host_wait_migration(fixture->b);
+    vmf_host_set_mood(pair->a, "silent");
+    vmf_pair_start(pair);
+    out = hold(pair->a, "running");
+    in = vmf_host_wait_migration(pair->b);
     cancel(out);
     vmf_wait_property(in, "state", "cancelled");
     vmf_assert_error_property(vmf_bus_migration_get_error(in), "Cancelled", NULL);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 static void
 test_cancel_at_the_destination(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
     GError *error = NULL;
 
-    vmf_host_set_mood(fixture->a, "silent");
-    start_both(fixture);
-    out = hold(fixture->a, "running");
-    in = vmf_host_wait_migration(fixture->b);
+    vmf_host_set_mood(pair->a, "silent");
+    vmf_pair_start(pair);
+    out = hold(pair->a, "running");
+    in = vmf_host_wait_migration(pair->b);
     cancel(in);
     vmf_wait_property(out, "state", "cancelled");
     vmf_bus_migration_call_cancel_sync(in, NULL, &error);
     vmf_assert_error(error, "NoSuchMigration", NULL);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 /* A daemon that ends says so where nothing was touched yet. */
 static void
 test_the_source_ends_while_it_prepares(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set_mood(fixture->a, "silent");
-    start_both(fixture);
-    out = hold(fixture->a, "running");
-    in = vmf_host_wait_migration(fixture->b);
-    vmf_host_stop(fixture->a);
+    vmf_host_set_mood(pair->a, "silent");
+    vmf_pair_start(pair);
+    out = hold(pair->a, "running");
+    in = vmf_host_wait_migration(pair->b);
+    vmf_host_stop(pair->a);
     vmf_wait_property(in, "state", "cancelled");
-    vmf_host_assert_clean(fixture->b);
+    vmf_host_assert_clean(pair->b);
 }
 
 /* ---- pumps in a bad mood ---- */
@@ -294,83 +262,83 @@ test_the_source_ends_while_it_prepares(void **state)
 static void
 test_the_sources_pump_dies(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set_mood(fixture->a, "dies");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set_mood(pair->a, "dies");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "stub-pump");
-    in = vmf_host_wait_migration(fixture->b);
+    in = vmf_host_wait_migration(pair->b);
     assert_failed(in, "PumpFailed", NULL);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 static void
 test_the_destinations_pump_dies(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set_mood(fixture->b, "dies");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set_mood(pair->b, "dies");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "stub-pump");
-    in = vmf_host_wait_migration(fixture->b);
+    in = vmf_host_wait_migration(pair->b);
     assert_failed(in, "PumpFailed", NULL);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 static void
 test_there_is_no_pump(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
 
-    vmf_host_set(fixture->a, "Pump", "Path", "/nowhere/vmferry-pump");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set(pair->a, "Pump", "Path", "/nowhere/vmferry-pump");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "PumpFailed", "/nowhere/vmferry-pump");
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 static void
 test_a_pump_takes_no_link(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set_mood(fixture->a, "refuses");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set_mood(pair->a, "refuses");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "LinkBroken", "in no mood");
-    in = vmf_host_wait_migration(fixture->b);
+    in = vmf_host_wait_migration(pair->b);
     assert_failed(in, "LinkBroken", NULL);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
 /* The daemon that started a pump that does not obey ends it otherwise. */
 static void
 test_stubborn_pumps_are_killed(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusMigration) out = NULL;
     g_autoptr(VmfBusMigration) in = NULL;
 
-    vmf_host_set_mood(fixture->a, "stubborn");
-    vmf_host_set_mood(fixture->b, "stubborn");
-    start_both(fixture);
-    out = vmf_host_migrate(fixture->a, "running", "hostb");
+    vmf_host_set_mood(pair->a, "stubborn");
+    vmf_host_set_mood(pair->b, "stubborn");
+    vmf_pair_start(pair);
+    out = vmf_host_migrate(pair->a, "running", "hostb");
     assert_failed(out, "LibvirtFailed", NULL);
-    in = vmf_host_wait_migration(fixture->b);
+    in = vmf_host_wait_migration(pair->b);
     assert_failed(in, "LibvirtFailed", NULL);
-    assert_both_clean(fixture);
+    assert_both_clean(pair);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, vmf_pair_tear_down)
 
 int
 main(void)

@@ -8,45 +8,11 @@
 #include "link/preface.h"
 #include "vmferry-config.h"
 
-typedef struct {
-    VmfLab *lab;
-    VmfHost *a;
-    VmfHost *b;
-} Fixture;
-
 static int
 set_up(void **state)
 {
-    Fixture *fixture = g_new0(Fixture, 1);
-
-    *state = fixture;
-    fixture->lab = vmf_lab_new();
-    fixture->a = vmf_lab_add_host(fixture->lab, "hosta");
-    fixture->b = vmf_lab_add_host(fixture->lab, "hostb");
-    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, NULL);
-    vmf_host_add_peer(fixture->b, "hosta", fixture->a->port, NULL);
+    *state = vmf_pair_new(NULL);
     return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    Fixture *fixture = *state;
-
-    if (fixture->a->daemon)
-        vmf_host_stop(fixture->a);
-    if (fixture->b->daemon)
-        vmf_host_stop(fixture->b);
-    vmf_lab_free(fixture->lab);
-    g_free(fixture);
-    return 0;
-}
-
-static void
-start_both(Fixture *fixture)
-{
-    vmf_host_start(fixture->a);
-    vmf_host_start(fixture->b);
 }
 
 static void
@@ -85,21 +51,21 @@ is_not_connected(gpointer peer)
 static void
 test_connect(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusPeer) b_at_a = NULL;
     g_autoptr(VmfBusPeer) a_at_b = NULL;
 
-    start_both(fixture);
-    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
-    a_at_b = vmf_host_get_peer(fixture->b, "hosta");
+    vmf_pair_start(pair);
+    b_at_a = vmf_host_get_peer(pair->a, "hostb");
+    a_at_b = vmf_host_get_peer(pair->b, "hosta");
     assert_false(vmf_bus_peer_get_connected(b_at_a));
-    connect_to(fixture->a, "hostb");
+    connect_to(pair->a, "hostb");
     vmf_wait_until(is_connected, b_at_a, "hostb connected, at hosta");
     vmf_wait_until(is_connected, a_at_b, "hosta connected, at hostb");
     vmf_wait_property(b_at_a, "version", VMF_VERSION);
     vmf_wait_property(a_at_b, "version", VMF_VERSION);
-    connect_to(fixture->b, "hosta");
-    connect_to(fixture->a, "hostb");
+    connect_to(pair->b, "hosta");
+    connect_to(pair->a, "hostb");
     vmf_assert_error_property(vmf_bus_peer_get_error(b_at_a), "", NULL);
     vmf_assert_error_property(vmf_bus_peer_get_error(a_at_b), "", NULL);
 }
@@ -108,7 +74,7 @@ test_connect(void **state)
 static void
 test_features(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     const char *const table[] = {vmf_program("VMFERRY"), "features", "hostb", NULL};
     const char *const json[] = {vmf_program("VMFERRY"), "features", "--json", "hostb", NULL};
     const char *const peers[] = {vmf_program("VMFERRY"), "peers", NULL};
@@ -116,15 +82,15 @@ test_features(void **state)
     g_autofree char *parsed = NULL;
     g_autofree char *list = NULL;
 
-    vmf_host_set(fixture->a, "Security", "AllowUnencrypted", "true");
-    start_both(fixture);
-    assert_int_equal(vmf_host_run(fixture->a, table, &shown, NULL), 0);
+    vmf_host_set(pair->a, "Security", "AllowUnencrypted", "true");
+    vmf_pair_start(pair);
+    assert_int_equal(vmf_host_run(pair->a, table, &shown, NULL), 0);
     assert_non_null(strstr(shown, "\nchannels          1        connections 32\n"));
     assert_non_null(strstr(shown, "\ntls               1        \n"));
     assert_non_null(strstr(shown, "\nresume            1        memory 67108864, patience 120\n"));
-    assert_int_equal(vmf_host_run(fixture->a, json, &parsed, NULL), 0);
+    assert_int_equal(vmf_host_run(pair->a, json, &parsed, NULL), 0);
     assert_non_null(strstr(parsed, "\"connections\" : 32"));
-    assert_int_equal(vmf_host_run(fixture->a, peers, &list, NULL), 0);
+    assert_int_equal(vmf_host_run(pair->a, peers, &list, NULL), 0);
     assert_non_null(strstr(list, " yes "));
     assert_non_null(strstr(list, " of 15 "));
     assert_non_null(strstr(list, "\nhostb "));
@@ -133,20 +99,20 @@ test_features(void **state)
 static void
 test_reconnect_after_a_restart(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusPeer) b_at_a = NULL;
 
-    start_both(fixture);
-    connect_to(fixture->a, "hostb");
-    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_pair_start(pair);
+    connect_to(pair->a, "hostb");
+    b_at_a = vmf_host_get_peer(pair->a, "hostb");
     vmf_wait_until(is_connected, b_at_a, "hostb connected");
-    vmf_host_stop(fixture->b);
+    vmf_host_stop(pair->b);
     vmf_wait_until(is_not_connected, b_at_a, "the end of the link");
-    assert_connect_refused(fixture->a, "hostb", "PeerUnreachable", "is vmferryd running there");
-    vmf_host_start(fixture->b);
-    connect_to(fixture->a, "hostb");
+    assert_connect_refused(pair->a, "hostb", "PeerUnreachable", "is vmferryd running there");
+    vmf_host_start(pair->b);
+    connect_to(pair->a, "hostb");
     vmf_wait_until(is_connected, b_at_a, "hostb connected again");
-    vmf_host_kill(fixture->b);
+    vmf_host_kill(pair->b);
     vmf_wait_until(is_not_connected, b_at_a, "the end of the link");
 }
 
@@ -163,29 +129,29 @@ assert_migration_fails(VmfHost *host, const char *name, const char *words)
 static void
 test_links_come_back_by_themselves(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusPeer) b_at_a = NULL;
     g_autoptr(VmfBusPeer) a_at_b = NULL;
 
-    start_both(fixture);
-    connect_to(fixture->a, "hostb");
-    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_pair_start(pair);
+    connect_to(pair->a, "hostb");
+    b_at_a = vmf_host_get_peer(pair->a, "hostb");
     for (int i = 0; i < 2; i++) {
-        vmf_host_kill(fixture->b);
+        vmf_host_kill(pair->b);
         vmf_wait_until(is_not_connected, b_at_a, "the end of the links");
-        vmf_host_start(fixture->b);
+        vmf_host_start(pair->b);
         vmf_wait_until(is_connected, b_at_a, "hostb connected again");
         g_clear_object(&a_at_b);
-        a_at_b = vmf_host_get_peer(fixture->b, "hosta");
+        a_at_b = vmf_host_get_peer(pair->b, "hosta");
         vmf_wait_until(is_connected, a_at_b, "hosta connected again");
     }
     /* a migration works at once: its talk is over, and hostb has a guest of that name */
-    assert_migration_fails(fixture->a, "DomainExists", NULL);
+    assert_migration_fails(pair->a, "DomainExists", NULL);
     /* and the other way round, as hostb has dialled back */
-    connect_to(fixture->b, "hosta");
-    vmf_host_stop(fixture->a);
+    connect_to(pair->b, "hosta");
+    vmf_host_stop(pair->a);
     vmf_wait_until(is_not_connected, a_at_b, "the end of the links at hostb");
-    vmf_host_start(fixture->a);
+    vmf_host_start(pair->a);
     vmf_wait_until(is_connected, a_at_b, "hosta connected again");
 }
 
@@ -205,58 +171,58 @@ start_without_watchdog(VmfHost *host)
 static void
 test_a_daemon_that_hangs_is_noticed(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusPeer) b_at_a = NULL;
     gint64 begin;
 
-    vmf_host_start(fixture->a);
-    start_without_watchdog(fixture->b);
-    connect_to(fixture->a, "hostb");
-    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_host_start(pair->a);
+    start_without_watchdog(pair->b);
+    connect_to(pair->a, "hostb");
+    b_at_a = vmf_host_get_peer(pair->a, "hostb");
     vmf_wait_until(is_connected, b_at_a, "hostb connected");
     begin = g_get_monotonic_time();
-    kill(vmf_host_get_pid(fixture->b), SIGSTOP);
+    kill(vmf_host_get_pid(pair->b), SIGSTOP);
     vmf_wait_until(is_not_connected, b_at_a, "the end of the link with the hanging hostb");
     assert_in_range(g_get_monotonic_time() - begin, 0, 29 * G_USEC_PER_SEC);
-    kill(vmf_host_get_pid(fixture->b), SIGCONT);
+    kill(vmf_host_get_pid(pair->b), SIGCONT);
     vmf_wait_until(is_connected, b_at_a, "hostb connected again");
 }
 
 static void
 test_the_first_address_that_answers(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autofree char *addresses =
-        g_strdup_printf("Addresses=127.0.0.1:1;[::1]:1;127.0.0.1:%u", fixture->b->port);
+        g_strdup_printf("Addresses=127.0.0.1:1;[::1]:1;127.0.0.1:%u", pair->b->port);
 
-    vmf_host_add_peer(fixture->a, "hostb", 1, addresses);
-    start_both(fixture);
-    connect_to(fixture->a, "hostb");
+    vmf_host_add_peer(pair->a, "hostb", 1, addresses);
+    vmf_pair_start(pair);
+    connect_to(pair->a, "hostb");
 }
 
 static void
 test_names_in_any_case(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusPeer) peer = NULL;
 
-    vmf_host_remove_peer(fixture->a, "hostb");
-    vmf_host_add_peer(fixture->a, "HostB", fixture->b->port, NULL);
-    start_both(fixture);
-    connect_to(fixture->a, "HOSTB");
-    peer = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_host_remove_peer(pair->a, "hostb");
+    vmf_host_add_peer(pair->a, "HostB", pair->b->port, NULL);
+    vmf_pair_start(pair);
+    connect_to(pair->a, "HOSTB");
+    peer = vmf_host_get_peer(pair->a, "hostb");
     assert_string_equal(vmf_bus_peer_get_name(peer), "hostb");
 }
 
 static void
 test_no_address_answers(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     GError *error = NULL;
 
-    vmf_host_add_peer(fixture->a, "hostb", 1, "Addresses=127.0.0.1:1;[::1]:1");
-    start_both(fixture);
-    vmf_bus_manager_call_connect_sync(fixture->a->manager, "hostb", NULL, &error);
+    vmf_host_add_peer(pair->a, "hostb", 1, "Addresses=127.0.0.1:1;[::1]:1");
+    vmf_pair_start(pair);
+    vmf_bus_manager_call_connect_sync(pair->a->manager, "hostb", NULL, &error);
     assert_non_null(error);
     assert_non_null(strstr(error->message, "127.0.0.1:1")); /* each is told */
     assert_non_null(strstr(error->message, "[::1]:1"));
@@ -266,61 +232,61 @@ test_no_address_answers(void **state)
 static void
 test_another_name(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
 
-    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_OTHER_NAME);
-    start_both(fixture);
-    assert_connect_refused(fixture->a, "hostb", "PeerNameMismatch", "hostb");
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_OTHER_NAME);
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerNameMismatch", "hostb");
     /* the other way round it is somebody whom nobody knows */
-    assert_connect_refused(fixture->b, "hosta", "PeerRefused", "peers.d");
+    assert_connect_refused(pair->b, "hosta", "PeerRefused", "peers.d");
 }
 
 static void
 test_another_authority(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
 
-    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_OTHER_CA);
-    start_both(fixture);
-    assert_connect_refused(fixture->a, "hostb", "PeerUntrusted", "authority");
-    assert_connect_refused(fixture->b, "hosta", "PeerUntrusted", "authority");
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_OTHER_CA);
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerUntrusted", "authority");
+    assert_connect_refused(pair->b, "hosta", "PeerUntrusted", "authority");
 }
 
 static void
 test_expired(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
 
-    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_EXPIRED);
-    start_both(fixture);
-    assert_connect_refused(fixture->a, "hostb", "PeerUntrusted", "has expired");
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_EXPIRED);
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerUntrusted", "has expired");
     /* the other way round it is the expired side that hears that it is not accepted */
-    assert_connect_refused(fixture->b, "hosta", "PeerUntrusted", "accept");
+    assert_connect_refused(pair->b, "hosta", "PeerUntrusted", "accept");
 }
 
 /* Certificates are read for each connection: a renewed one needs no restart. */
 static void
 test_a_renewed_certificate(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
 
-    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_EXPIRED);
-    start_both(fixture);
-    assert_connect_refused(fixture->a, "hostb", "PeerUntrusted", "has expired");
-    vmf_host_set_certificate(fixture->b, VMF_CERTIFICATE_GOOD);
-    connect_to(fixture->a, "hostb");
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_EXPIRED);
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerUntrusted", "has expired");
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_GOOD);
+    connect_to(pair->a, "hostb");
 }
 
 static void
 test_a_host_that_is_not_in_peers_d(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autoptr(VmfBusPeer) b_at_a = NULL;
 
-    vmf_host_remove_peer(fixture->b, "hosta");
-    start_both(fixture);
-    assert_connect_refused(fixture->a, "hostb", "PeerRefused", "peers.d");
-    b_at_a = vmf_host_get_peer(fixture->a, "hostb");
+    vmf_host_remove_peer(pair->b, "hosta");
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerRefused", "peers.d");
+    b_at_a = vmf_host_get_peer(pair->a, "hostb");
     vmf_wait_until(is_not_connected, b_at_a, "the end of the refused link");
 }
 
@@ -340,7 +306,7 @@ has_failed(gpointer error)
 
 /* hosta connects to a listener that reads a preface, says `answer` and hangs up. */
 static void
-assert_answer_means(Fixture *fixture, const void *answer, gsize size, const char *name,
+assert_answer_means(VmfPair *pair, const void *answer, gsize size, const char *name,
                     const char *words)
 {
     guint16 port;
@@ -350,9 +316,9 @@ assert_answer_means(Fixture *fixture, const void *answer, gsize size, const char
     uint8_t data[VMF_PREFACE_SIZE];
     GError *error = NULL;
 
-    vmf_host_add_peer(fixture->a, "hostb", port, NULL);
-    vmf_host_start(fixture->a);
-    vmf_bus_manager_call_connect(fixture->a->manager, "hostb", NULL, on_connect_done, &error);
+    vmf_host_add_peer(pair->a, "hostb", port, NULL);
+    vmf_host_start(pair->a);
+    vmf_bus_manager_call_connect(pair->a->manager, "hostb", NULL, on_connect_done, &error);
     socket = g_socket_accept(listener, NULL, NULL);
     assert_non_null(socket);
     assert_int_equal(g_socket_receive(socket, (char *)data, sizeof data, NULL, NULL), sizeof data);
@@ -362,7 +328,7 @@ assert_answer_means(Fixture *fixture, const void *answer, gsize size, const char
     g_clear_object(&socket);
     vmf_wait_until(has_failed, &error, "the end of Connect");
     vmf_assert_error(error, name, words);
-    vmf_host_stop(fixture->a);
+    vmf_host_stop(pair->a);
 }
 
 static void
@@ -390,26 +356,26 @@ test_answers_to_the_preface(void **state)
 static void
 test_a_host_that_may_not_send(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
 
-    vmf_host_add_peer(fixture->b, "hosta", fixture->a->port, "MaySend=false");
-    start_both(fixture);
-    connect_to(fixture->a, "hostb");
-    assert_migration_fails(fixture->a, "PeerRefused", "MaySend");
-    assert_null(vmf_host_find_migration(fixture->b));
+    vmf_host_add_peer(pair->b, "hosta", pair->a->port, "MaySend=false");
+    vmf_pair_start(pair);
+    connect_to(pair->a, "hostb");
+    assert_migration_fails(pair->a, "PeerRefused", "MaySend");
+    assert_null(vmf_host_find_migration(pair->b));
 }
 
 static void
 test_a_host_that_may_not_receive(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autofree char *path = NULL;
     GError *error = NULL;
 
-    vmf_host_add_peer(fixture->a, "hostb", fixture->b->port, "MayReceive=false");
-    start_both(fixture);
-    connect_to(fixture->a, "hostb");
-    vmf_bus_manager_call_migrate_sync(fixture->a->manager, "running", "hostb",
+    vmf_host_add_peer(pair->a, "hostb", pair->b->port, "MayReceive=false");
+    vmf_pair_start(pair);
+    connect_to(pair->a, "hostb");
+    vmf_bus_manager_call_migrate_sync(pair->a->manager, "running", "hostb",
                                       g_variant_new("a{sv}", NULL), &path, NULL, &error);
     vmf_assert_error(error, "PeerRefused", "MayReceive");
 }
@@ -417,24 +383,24 @@ test_a_host_that_may_not_receive(void **state)
 static void
 test_unencrypted_takes_both_hosts(void **state)
 {
-    Fixture *fixture = *state;
+    VmfPair *pair = *state;
     g_autofree char *path = NULL;
     g_autoptr(VmfBusMigration) migration = NULL;
 
-    vmf_host_set(fixture->a, "Security", "AllowUnencrypted", "true");
-    vmf_host_set_guests(fixture->b, "<node/>");
-    start_both(fixture);
-    assert_true(vmf_bus_manager_call_migrate_sync(fixture->a->manager, "running", "hostb",
+    vmf_host_set(pair->a, "Security", "AllowUnencrypted", "true");
+    vmf_host_set_guests(pair->b, "<node/>");
+    vmf_pair_start(pair);
+    assert_true(vmf_bus_manager_call_migrate_sync(pair->a->manager, "running", "hostb",
                                                   g_variant_new_parsed("{'unencrypted': <true>}"),
                                                   &path, NULL, NULL));
-    migration = vmf_host_get_migration(fixture->a, path);
+    migration = vmf_host_get_migration(pair->a, path);
     assert_false(vmf_bus_migration_get_encrypted(migration));
     vmf_wait_property(migration, "state", "failed");
     vmf_assert_error_property(vmf_bus_migration_get_error(migration), "FeatureMissing",
                               "AllowUnencrypted");
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, vmf_pair_tear_down)
 
 int
 main(void)
