@@ -153,6 +153,17 @@ vmf_host_start(VmfHost *host)
     assert_non_null(host->objects);
 }
 
+void
+vmf_host_start_unwatched(VmfHost *host)
+{
+    g_autofree char *limit = g_strdup(g_getenv("VMFERRY_WATCHDOG_MS"));
+
+    g_unsetenv("VMFERRY_WATCHDOG_MS");
+    vmf_host_start(host);
+    if (limit)
+        g_setenv("VMFERRY_WATCHDOG_MS", limit, TRUE);
+}
+
 pid_t
 vmf_host_get_pid(VmfHost *host)
 {

@@ -181,7 +181,7 @@ test_slow_daemon(void **state)
 {
     VmfHost *host = ((Fixture *)*state)->host;
 
-    vmf_host_start(host);
+    vmf_host_start_unwatched(host);
     assert_int_equal(kill(vmf_host_get_pid(host), SIGSTOP), 0);
     {
         g_auto(Answer) open = call_with(host, SMALL);
@@ -247,7 +247,7 @@ test_random_calls(void **state)
     VmfHost *host = ((Fixture *)*state)->host;
     g_autoptr(GRand) random = g_rand_new_with_seed(1);
 
-    vmf_host_start(host);
+    vmf_host_start_unwatched(host);
     for (int i = 0; i < 150; i++)
         call_at_random(host, random, TRUE, FALSE);
     assert_int_equal(kill(vmf_host_get_pid(host), SIGSTOP), 0);

@@ -155,18 +155,6 @@ test_links_come_back_by_themselves(void **state)
     vmf_wait_until(is_connected, a_at_b, "hosta connected again");
 }
 
-/* Being stopped is not what its watchdog is for. */
-static void
-start_without_watchdog(VmfHost *host)
-{
-    g_autofree char *limit = g_strdup(g_getenv("VMFERRY_WATCHDOG_MS"));
-
-    g_unsetenv("VMFERRY_WATCHDOG_MS");
-    vmf_host_start(host);
-    if (limit)
-        g_setenv("VMFERRY_WATCHDOG_MS", limit, TRUE);
-}
-
 /* What is stopped keeps its connections open. */
 static void
 test_a_daemon_that_hangs_is_noticed(void **state)
@@ -176,7 +164,7 @@ test_a_daemon_that_hangs_is_noticed(void **state)
     gint64 begin;
 
     vmf_host_start(pair->a);
-    start_without_watchdog(pair->b);
+    vmf_host_start_unwatched(pair->b);
     connect_to(pair->a, "hostb");
     b_at_a = vmf_host_get_peer(pair->a, "hostb");
     vmf_wait_until(is_connected, b_at_a, "hostb connected");
