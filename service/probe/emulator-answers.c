@@ -128,6 +128,59 @@ vmf_answer_parameters(JsonNode *node, GVariantDict *dict, GError **error)
     return TRUE;
 }
 
+/* The one of that name among objects, or NULL. */
+static JsonObject *
+object_named(JsonArray *objects, const char *name)
+{
+    for (guint i = 0; objects && name && i < json_array_get_length(objects); i++) {
+        JsonObject *object = json_array_get_object_element(objects, i);
+        const char *found = NULL;
+
+        if (vmf_json_string(object, "name", &found, NULL) && g_str_equal(found, name))
+            return object;
+    }
+    return NULL;
+}
+
+/* What a type of the schema consists of: an object's members, an enumeration's values. */
+static JsonArray *
+members_of(JsonArray *schema, JsonObject *user, const char *type)
+{
+    const char *name = NULL;
+    JsonObject *entry;
+    JsonArray *members = NULL;
+
+    if (!user || !vmf_json_string(user, type, &name, NULL))
+        return NULL;
+    entry = object_named(schema, name);
+    return entry && vmf_json_objects(entry, "members", &members, NULL) ? members : NULL;
+}
+
+gboolean
+vmf_answer_schema(JsonNode *node, GVariantDict *dict, GError **error)
+{
+    GVariantBuilder builder;
+    guint length;
+    JsonArray *schema = objects_of(node, "a schema", &length, error);
+    JsonArray *parameters;
+    JsonArray *values;
+
+    if (!schema)
+        return FALSE;
+    parameters = members_of(schema, object_named(schema, "query-migrate-parameters"), "ret-type");
+    values = members_of(schema, object_named(parameters, "multifd-compression"), "type");
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
+    for (guint i = 0; values && i < MIN(json_array_get_length(values), LIST_MAX); i++) {
+        const char *name;
+
+        if (vmf_json_string(json_array_get_object_element(values, i), "name", &name, NULL) &&
+            is_short(name))
+            g_variant_builder_add(&builder, "s", name);
+    }
+    g_variant_dict_insert_value(dict, "compressions", g_variant_builder_end(&builder));
+    return TRUE;
+}
+
 gboolean
 vmf_answer_machines(JsonNode *node, GVariantDict *dict, GError **error)
 {

@@ -17,6 +17,12 @@ gboolean vmf_answer_machines(JsonNode *node, GVariantDict *dict, GError **error)
 gboolean vmf_answer_capabilities(JsonNode *node, GVariantDict *dict, GError **error);
 gboolean vmf_answer_parameters(JsonNode *node, GVariantDict *dict, GError **error);
 
+/*
+ * query-qmp-schema: "compressions", the values that the parameter multifd-compression takes in this
+ * build of QEMU. A QEMU without that parameter has none.
+ */
+gboolean vmf_answer_schema(JsonNode *node, GVariantDict *dict, GError **error);
+
 /* qom-list-types: "types". */
 gboolean vmf_answer_types(JsonNode *node, GVariantDict *dict, GError **error);
 

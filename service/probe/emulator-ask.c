@@ -59,6 +59,7 @@ ask_all(const char *path, const char *user, GVariantDict *dict, GError **error)
            ask(child, "query-version", NULL, vmf_answer_version, dict, error) &&
            ask(child, "query-migrate-capabilities", NULL, vmf_answer_capabilities, dict, error) &&
            ask(child, "query-migrate-parameters", NULL, vmf_answer_parameters, dict, error) &&
+           ask(child, "query-qmp-schema", NULL, vmf_answer_schema, dict, error) &&
            ask(child, "query-machines", NULL, vmf_answer_machines, dict, error) &&
            ask(child, "qom-list-types", device_types(), vmf_answer_types, dict, error);
 }

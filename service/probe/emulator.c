@@ -17,6 +17,7 @@ vmf_emulator_free(VmfEmulator *self)
     g_free(self->package);
     g_strfreev(self->capabilities);
     g_strfreev(self->parameters);
+    g_strfreev(self->compressions);
     g_clear_pointer(&self->machines, g_ptr_array_unref);
     g_strfreev(self->types);
     g_free(self);
@@ -73,6 +74,7 @@ vmf_emulator_to_variant(const VmfEmulator *self, gboolean with_types)
     g_variant_dict_insert(&dict, "package", "s", self->package);
     g_variant_dict_insert(&dict, "capabilities", "^as", self->capabilities);
     g_variant_dict_insert(&dict, "parameters", "^as", self->parameters);
+    g_variant_dict_insert(&dict, "compressions", "^as", self->compressions);
     g_variant_dict_insert_value(&dict, "machines", machines_to_variant(self->machines));
     if (with_types)
         g_variant_dict_insert(&dict, "types", "^as", self->types);
@@ -147,6 +149,7 @@ vmf_emulator_from_variant(GVariant *variant)
         self->message = g_strdup("");
     self->capabilities = strings_from_variant(variant, "capabilities");
     self->parameters = strings_from_variant(variant, "parameters");
+    self->compressions = strings_from_variant(variant, "compressions");
     self->machines = machines_from_variant(variant);
     self->types = strings_from_variant(variant, "types");
     return self;

@@ -29,6 +29,7 @@ typedef struct {
     char *package;       /* what the distributor adds to that */
     char **capabilities; /* of migration */
     char **parameters;   /* of migration */
+    char **compressions; /* of its parallel connections: "none", "zlib", ... */
     GPtrArray *machines; /* VmfMachine */
     char **types;        /* of devices that it can make */
 } VmfEmulator;

@@ -181,6 +181,19 @@ vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gboolean
 }
 
 void
+vmf_judge_native(GPtrArray *concerns, const VmfNative *source, const VmfNative *destination)
+{
+    VmfNative both = *source;
+    g_autofree char *how = NULL;
+
+    vmf_native_narrow(&both, destination);
+    how = vmf_native_format(&both);
+    vmf_concerns_add(concerns, VMF_SEVERITY_INFO, VMF_ERROR_INCOMPATIBLE, "native",
+                     "without a pump (engine native), QEMU can send it %s",
+                     how ? how : "only as it is");
+}
+
+void
 vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap)
 {
     if (available == 0 || wanted <= available)

@@ -11,6 +11,7 @@
 #include "probe/argv.h"
 #include "probe/concern.h"
 #include "probe/emulator.h"
+#include "probe/native.h"
 #include "stream/vmstate.h"
 
 /*
@@ -35,6 +36,11 @@ void vmf_judge_emulator(GPtrArray *concerns, const VmfEmulator *destination, con
  */
 void vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gboolean userfaultfd,
                         const char *source);
+
+/*
+ * "native": how QEMU could send the guest by itself, without a pump, as far as both hosts can.
+ */
+void vmf_judge_native(GPtrArray *concerns, const VmfNative *source, const VmfNative *destination);
 
 /* "memory": what the guest may use against what is free. */
 void vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap);

@@ -8,6 +8,7 @@
 #include "probe/cache.h"
 
 #define BROKEN_LIFETIME (60 * G_USEC_PER_SEC)
+#define EMULATOR "emulator 2" /* counts on when more is asked of one */
 
 typedef struct {
     VmfEmulator *emulator;
@@ -135,7 +136,7 @@ VmfEmulator *
 vmf_prober_get_emulator(VmfProber *self, const char *path)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
-    g_autofree char *key = key_of(path, "emulator", "");
+    g_autofree char *key = key_of(path, EMULATOR, "");
     g_autoptr(GVariant) known = load_variant(self, key, VMF_EMULATOR_FORMAT);
     VmfEmulator *emulator = known ? vmf_emulator_from_variant(known) : NULL;
 

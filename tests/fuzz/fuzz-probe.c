@@ -8,8 +8,9 @@
 
 typedef gboolean (*Answer)(JsonNode *node, GVariantDict *dict, GError **error);
 
-static const Answer answers[] = {vmf_answer_version, vmf_answer_machines, vmf_answer_capabilities,
-                                 vmf_answer_parameters, vmf_answer_types};
+static const Answer answers[] = {vmf_answer_version,      vmf_answer_machines,
+                                 vmf_answer_capabilities, vmf_answer_parameters,
+                                 vmf_answer_schema,       vmf_answer_types};
 
 static void
 take_as_answers(JsonNode *node)

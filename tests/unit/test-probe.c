@@ -85,6 +85,8 @@ test_real(void **state)
     assert_true(emulator->version >= 7002000);
     assert_true(g_strv_contains((const char *const *)emulator->capabilities, "xbzrle"));
     assert_true(g_strv_contains((const char *const *)emulator->parameters, "downtime-limit"));
+    assert_true(g_strv_contains((const char *const *)emulator->compressions, "none"));
+    assert_true(g_strv_contains((const char *const *)emulator->compressions, "zlib"));
     assert_true(vmf_emulator_has_type(emulator, "virtio-net-pci"));
     assert_false(vmf_emulator_has_type(emulator, "device"));
     machine = vmf_emulator_find_machine(emulator, "pc");
@@ -299,6 +301,7 @@ test_asked_once(void **state)
         "read l; echo '{\"return\": {\"qemu\": {\"major\": 9, \"minor\": 1, \"micro\": 2}}}'; "
         "read l; echo '{\"return\": [{\"capability\": \"xbzrle\"}, {}, {\"capability\": 3}]}'; "
         "read l; echo '{\"return\": {\"downtime-limit\": 300}}'; "
+        "read l; echo '{\"return\": []}'; "
         "read l; echo '{\"return\": [{\"name\": \"m-1\", \"alias\": \"m\", \"deprecated\": "
         "true}]}'; "
         "read l; echo '{\"return\": [{\"name\": \"a\"}]}'; rm -f ran; exec sleep 100");
