@@ -62,6 +62,66 @@ vmf_impostor_greet(VmfHost *host, VmfHost *to)
     return link;
 }
 
+/* ---- two of them, and the daemon that they meet ---- */
+
+static void
+close_link(gpointer link)
+{
+    g_dbus_connection_close_sync(link, NULL, NULL);
+    g_object_unref(link);
+}
+
+VmfImpostors *
+vmf_impostors_new(const char *more)
+{
+    VmfImpostors *impostors = g_new0(VmfImpostors, 1);
+
+    impostors->lab = vmf_lab_new();
+    impostors->a = vmf_lab_add_host(impostors->lab, "hosta");
+    impostors->b = vmf_lab_add_host(impostors->lab, "hostb");
+    impostors->c = vmf_lab_add_host(impostors->lab, "hostc");
+    impostors->links = g_ptr_array_new_with_free_func(close_link);
+    vmf_host_set_guests(impostors->b, "<node/>");
+    vmf_host_add_peer(impostors->b, "hosta", 1, more);
+    vmf_host_add_peer(impostors->b, "hostc", 1, NULL);
+    vmf_host_start(impostors->b);
+    return impostors;
+}
+
+static GDBusConnection *
+keep(VmfImpostors *impostors, GDBusConnection *link)
+{
+    g_ptr_array_add(impostors->links, link);
+    return link;
+}
+
+GDBusConnection *
+vmf_impostors_dial(VmfImpostors *impostors, VmfHost *host)
+{
+    return keep(impostors, vmf_impostor_dial(host, impostors->b));
+}
+
+GDBusConnection *
+vmf_impostors_greet(VmfImpostors *impostors, VmfHost *host)
+{
+    return keep(impostors, vmf_impostor_greet(host, impostors->b));
+}
+
+int
+vmf_impostors_tear_down(void **state)
+{
+    VmfImpostors *impostors = *state;
+
+    g_ptr_array_unref(impostors->links);
+    vmf_host_assert_clean(impostors->b);
+    vmf_host_stop(impostors->b);
+    vmf_lab_free(impostors->lab);
+    g_free(impostors);
+    return 0;
+}
+
+/* ---- what is said ---- */
+
 static void
 read_bytes(GVariant *answer, const char *key, void *to, gsize expected)
 {

@@ -23,6 +23,28 @@ GDBusConnection *vmf_impostor_dial(VmfHost *host, VmfHost *to);
 /* Likewise, and Hello is said. */
 GDBusConnection *vmf_impostor_greet(VmfHost *host, VmfHost *to);
 
+/* ---- two of them, and the daemon that they meet ---- */
+
+typedef struct {
+    VmfLab *lab;
+    VmfHost *a; /* only its certificates: it is us */
+    VmfHost *b; /* the one that is met; it has no guests */
+    VmfHost *c; /* as hosta */
+    GPtrArray *links;
+} VmfImpostors;
+
+/* hostb's daemon runs; `more` as for vmf_host_add_peer(), of its file for hosta. */
+VmfImpostors *vmf_impostors_new(const char *more);
+
+/* As vmf_impostor_dial() and vmf_impostor_greet() to hostb; the link is the fixture's. */
+GDBusConnection *vmf_impostors_dial(VmfImpostors *impostors, VmfHost *host);
+GDBusConnection *vmf_impostors_greet(VmfImpostors *impostors, VmfHost *host);
+
+/* A teardown: nothing may be left at hostb. */
+int vmf_impostors_tear_down(void **state);
+
+/* ---- what is said ---- */
+
 /* `arguments` is GVariant text; NULL is an error. */
 GVariant *vmf_impostor_call(GDBusConnection *link, const char *method, const char *arguments,
                             GError **error);

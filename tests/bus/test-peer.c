@@ -8,71 +8,11 @@
 #define UUID VMF_IMPOSTOR_UUID
 #define GUEST VMF_IMPOSTOR_GUEST
 
-typedef struct {
-    VmfLab *lab;
-    VmfHost *a; /* only its certificates: it is us */
-    VmfHost *c; /* likewise */
-    VmfHost *b; /* the one that is met */
-    GPtrArray *links;
-} Fixture;
-
-static void
-close_link(gpointer link)
-{
-    g_dbus_connection_close_sync(link, NULL, NULL);
-    g_object_unref(link);
-}
-
 static int
 set_up(void **state)
 {
-    Fixture *fixture = g_new0(Fixture, 1);
-
-    *state = fixture;
-    fixture->lab = vmf_lab_new();
-    fixture->a = vmf_lab_add_host(fixture->lab, "hosta");
-    fixture->b = vmf_lab_add_host(fixture->lab, "hostb");
-    fixture->c = vmf_lab_add_host(fixture->lab, "hostc");
-    fixture->links = g_ptr_array_new_with_free_func(close_link);
-    vmf_host_set_guests(fixture->b, "<node/>");
-    vmf_host_add_peer(fixture->b, "hosta", 1, NULL);
-    vmf_host_add_peer(fixture->b, "hostc", 1, NULL);
-    vmf_host_start(fixture->b);
+    *state = vmf_impostors_new(NULL);
     return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    Fixture *fixture = *state;
-
-    g_ptr_array_unref(fixture->links);
-    vmf_host_stop(fixture->b);
-    vmf_lab_free(fixture->lab);
-    g_free(fixture);
-    return 0;
-}
-
-/* ---- being a peer ---- */
-
-/* The fixture's. */
-static GDBusConnection *
-keep(Fixture *fixture, GDBusConnection *link)
-{
-    g_ptr_array_add(fixture->links, link);
-    return link;
-}
-
-static GDBusConnection *
-dial(Fixture *fixture, VmfHost *host)
-{
-    return keep(fixture, vmf_impostor_dial(host, fixture->b));
-}
-
-static GDBusConnection *
-greet(Fixture *fixture, VmfHost *host)
-{
-    return keep(fixture, vmf_impostor_greet(host, fixture->b));
 }
 
 /* ---- greetings ---- */
@@ -80,7 +20,8 @@ greet(Fixture *fixture, VmfHost *host)
 static void
 test_nothing_before_hello(void **state)
 {
-    GDBusConnection *link = dial(*state, ((Fixture *)*state)->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_dial(fixture, fixture->a);
 
     vmf_impostor_assert_refused(link, "Prepare", "('" ID "', {" GUEST "})", "Protocol");
     vmf_impostor_assert_refused(link, "Finish", "('" ID "', '', '')", "Protocol");
@@ -92,8 +33,8 @@ test_nothing_before_hello(void **state)
 static void
 test_hello(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = dial(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_dial(fixture, fixture->a);
     g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
     g_autofree char *novel = g_strnfill(65, '1');
     g_autofree char *too_long = g_strdup_printf("({'version': <'%s'>},)", novel);
@@ -130,22 +71,22 @@ is_set(gpointer flag)
 static void
 test_links_are_few(void **state)
 {
-    Fixture *fixture = *state;
+    VmfImpostors *fixture = *state;
     g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
     GDBusConnection *many;
     gboolean closed = FALSE;
 
     for (int i = 0; i < 8; i++)
-        greet(fixture, fixture->a);
+        vmf_impostors_greet(fixture, fixture->a);
     vmf_wait_until(is_connected, peer, "Connected");
-    many = dial(fixture, fixture->a);
+    many = vmf_impostors_dial(fixture, fixture->a);
     g_signal_connect(many, "closed", G_CALLBACK(on_closed), &closed);
     vmf_wait_until(is_set, &closed, "the end of a link too many");
     /* another peer is not meant */
-    greet(fixture, fixture->c);
+    vmf_impostors_greet(fixture, fixture->c);
     g_ptr_array_set_size(fixture->links, 0);
     vmf_wait_until(is_not_connected, peer, "the end of all links");
-    greet(fixture, fixture->a);
+    vmf_impostors_greet(fixture, fixture->a);
 }
 
 /* ---- Prepare ---- */
@@ -153,8 +94,8 @@ test_links_are_few(void **state)
 static void
 test_what_cannot_be_prepared(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
     g_autofree char *long_name = g_strnfill(256, 'x');
     g_autofree char *too_long =
         g_strdup_printf("('" ID "', {'name': <'%s'>, 'uuid': <'" UUID "'>})", long_name);
@@ -185,8 +126,8 @@ test_what_cannot_be_prepared(void **state)
 static void
 test_a_prepared_migration(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
     g_autoptr(VmfBusMigration) migration = NULL;
     g_autofree char *same_id = NULL;
     g_autofree char *same_guest = NULL;
@@ -219,9 +160,9 @@ test_a_prepared_migration(void **state)
 static void
 test_migrations_belong_to_their_peer(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
-    GDBusConnection *other = greet(fixture, fixture->c);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
+    GDBusConnection *other = vmf_impostors_greet(fixture, fixture->c);
     VmfPrepared prepared = {0};
 
     vmf_impostor_prepare(link, &prepared);
@@ -248,8 +189,8 @@ shows_no_more(gpointer objects)
 static void
 test_finished_migrations_are_bounded(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
 
     for (int i = 0; i < 300; i++) {
         g_autofree char *id = g_strdup_printf("%08x", i);
@@ -290,8 +231,8 @@ wait_hung_up(GSocket *socket)
 static void
 test_a_ticket_is_spent_by_who_knows_the_secret(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
     const uint8_t wrong[VMF_TICKET_SECRET_SIZE] = {1, 2, 3};
     g_autoptr(GSocket) stranger = NULL;
     g_autoptr(GSocket) right = NULL;
@@ -324,8 +265,8 @@ test_a_ticket_is_spent_by_who_knows_the_secret(void **state)
 static void
 test_a_ticket_ends_with_its_migration(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
     GError *error = NULL;
     VmfPrepared prepared = {0};
 
@@ -341,8 +282,8 @@ test_a_ticket_ends_with_its_migration(void **state)
 static void
 test_cancel_without_the_source(void **state)
 {
-    Fixture *fixture = *state;
-    GDBusConnection *link = greet(fixture, fixture->a);
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
     g_autoptr(VmfBusPeer) peer = vmf_host_get_peer(fixture->b, "hosta");
     g_autoptr(VmfBusMigration) migration = NULL;
     VmfPrepared prepared = {0};
@@ -358,7 +299,7 @@ test_cancel_without_the_source(void **state)
     g_free(prepared.path);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, vmf_impostors_tear_down)
 
 int
 main(void)
