@@ -174,23 +174,28 @@ vmf_capabilities_xml_get_owner(const char *xml, guint *ret_uid, guint *ret_gid, 
     return FALSE;
 }
 
-gboolean
-vmf_capabilities_xml_has_emulator(const char *xml, const char *path)
+char **
+vmf_capabilities_xml_get_emulators(const char *xml)
 {
     g_autoptr(xmlDoc) doc = vmf_xml_parse(xml, "capabilities XML", NULL);
     g_autoptr(xmlXPathContext) context = doc ? xmlXPathNewContext(doc) : NULL;
     g_autoptr(xmlXPathObject) object = NULL;
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
     const xmlNodeSet *found;
-    gboolean has = FALSE;
 
     if (context)
         object = xmlXPathEval((const xmlChar *)"/capabilities/guest/arch//emulator", context);
     found = object ? object->nodesetval : NULL;
-    for (int i = 0; found && i < found->nodeNr && !has; i++) {
+    for (int i = 0; found && i < found->nodeNr; i++) {
         xmlChar *text = xmlNodeGetContent(found->nodeTab[i]);
 
-        has = text && g_str_equal((const char *)text, path);
+        if (text && !g_hash_table_contains(seen, text)) {
+            g_ptr_array_add(paths, g_strdup((const char *)text));
+            g_hash_table_add(seen, paths->pdata[paths->len - 1]);
+        }
         xmlFree(text);
     }
-    return has;
+    g_ptr_array_add(paths, NULL);
+    return (char **)g_ptr_array_steal(paths, NULL);
 }

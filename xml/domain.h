@@ -38,8 +38,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDomainXml, vmf_domain_xml_free)
 char *vmf_domain_xml_strip_interfaces(const char *xml, char ***ret_models, guint *ret_users,
                                       GError **error);
 
-/* Whether the capabilities name this path as an emulator that libvirt would run. */
-gboolean vmf_capabilities_xml_has_emulator(const char *xml, const char *path);
+/* The paths that the capabilities name as emulators, those that libvirt would run; the caller's. */
+char **vmf_capabilities_xml_get_emulators(const char *xml);
 
 /*
  * The user and group QEMU runs as, from the capabilities' DAC security model; 0 and 0 when libvirt

@@ -22,6 +22,7 @@ _vmferry() {
     done
     case $command,$prev in
     migrate,--engine) words='auto pump one-sided native plain' ;;
+    migrate,--native-compression) words='auto none xbzrle zlib zstd' ;;
     migrate,--copy-storage) words='all inc' ;;
     migrate,--zstd) words='auto off 1 3 6 9' ;;
     migrate,--on-timeout) words='suspend postcopy abort' ;;

@@ -39,6 +39,8 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
          "Send pages as they are, changed or not", NULL},
         {"zstd", 0, 0, G_OPTION_ARG_STRING, &options->zstd,
          "Compress: auto (default), off, or a level", "auto|off|N"},
+        {"native-compression", 0, 0, G_OPTION_ARG_STRING, &options->native_compression,
+         "With --engine native: auto (default), none, xbzrle, zlib or zstd", "METHOD"},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &options->timeout,
          "If it is not over in S seconds, do what --on-timeout says", "S"},
         {"on-timeout", 0, 0, G_OPTION_ARG_STRING, &options->on_timeout,
@@ -143,6 +145,7 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
         const char *name;
         const char *value;
     } strings[] = {{"engine", options->engine},
+                   {"native-compression", options->native_compression},
                    {"copy-storage", options->copy_storage},
                    {"on-timeout", options->on_timeout},
                    {"dname", options->dname}};
@@ -177,6 +180,7 @@ vmf_migrate_options_clear(VmfMigrateOptions *options)
     g_free(options->on_timeout);
     g_free(options->cache);
     g_free(options->zstd);
+    g_free(options->native_compression);
     g_free(options->dname);
     g_free(options->xml);
     g_strfreev(options->force);

@@ -26,7 +26,8 @@ typedef struct {
     char *cache;   /* "256M" */
     gboolean no_delta;
     char *zstd; /* "auto", "off" or a level */
-    int timeout;   /* s */
+    char *native_compression;
+    int timeout; /* s */
     char *on_timeout;
     char *dname;
     char *xml; /* a file's name */

@@ -63,6 +63,12 @@ vmf_daemon_get_prober(VmfDaemon *self)
     return self->prober;
 }
 
+VmfNatives *
+vmf_daemon_get_natives(VmfDaemon *self)
+{
+    return self->natives;
+}
+
 VmfExternal *
 vmf_daemon_get_external(VmfDaemon *self)
 {

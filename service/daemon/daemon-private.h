@@ -21,6 +21,7 @@ struct VmfDaemon {
     VmfWorkers *workers;
     VmfInspector *inspector;
     VmfProber *prober;
+    VmfNatives *natives;
     int maintenance;        /* atomic */
     GHashTable *peers;      /* name -> VmfPeer */
     GHashTable *migrations; /* id -> VmfMigration, finished ones for a while */

@@ -122,6 +122,20 @@ vmf_daemon_connect_bus(VmfDaemon *self, GBusType type, GError **error)
     return TRUE;
 }
 
+static void
+vmf_daemon_greet_again(VmfPeer *peer, gpointer unused)
+{
+    vmf_peer_greet_again(peer);
+}
+
+/* Whoever knows what this host offers hears it again. */
+static void
+vmf_daemon_on_natives(VmfNatives *natives, VmfDaemon *self)
+{
+    vmf_manager_show_features(self->manager, self);
+    vmf_daemon_foreach_peer(self, vmf_daemon_greet_again, NULL);
+}
+
 VmfDaemon *
 vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
 {
@@ -147,6 +161,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     vmf_daemon_load_maintenance(self);
     self->libvirt = vmf_libvirt_new(self->config->libvirt_uri, self->workers);
     self->owner = vmf_owner_new(self->libvirt, self->config->libvirt_uri);
+    self->natives = vmf_natives_new(self->libvirt, self->config->libvirt_uri, self->prober);
     self->policies = vmf_policies_new(options->policies_directory);
     g_strfreev(vmf_policies_reload(self->policies)); /* what is wrong was logged */
     self->sockets = vmf_sockets_new(self);
@@ -165,6 +180,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
         return NULL;
     /* The port is ours, so no other vmferryd uses the folder. */
     vmf_leftovers_remove(self->config->run_directory);
+    g_signal_connect(self->natives, "changed", G_CALLBACK(vmf_daemon_on_natives), self);
     vmf_libvirt_start(self->libvirt);
     if (self->config->capture && !vmf_capturer_turn_on(self->capturer, &problem))
         vmf_warn(NULL, "%s; migrations go as without vmferry", problem->message);
@@ -188,6 +204,9 @@ vmf_daemon_free(VmfDaemon *self)
     g_clear_pointer(&self->lessons, vmf_lessons_unref);
     g_clear_pointer(&self->policies, vmf_policies_free);
     g_clear_pointer(&self->owner, vmf_owner_free);
+    if (self->natives)
+        g_signal_handlers_disconnect_by_data(self->natives, self);
+    g_clear_object(&self->natives);
     g_clear_object(&self->manager);
     g_clear_object(&self->objects);
     g_clear_object(&self->bus);

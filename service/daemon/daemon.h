@@ -13,6 +13,7 @@
 #include "daemon/inspector.h"
 #include "daemon/libvirt.h"
 #include "daemon/migration.h"
+#include "daemon/natives.h"
 #include "daemon/owner.h"
 #include "daemon/refusals.h"
 #include "link/agreement-book.h"
@@ -60,6 +61,7 @@ VmfOwner *vmf_daemon_get_owner(VmfDaemon *daemon);
 VmfInspector *vmf_daemon_get_inspector(VmfDaemon *daemon);
 VmfWorkers *vmf_daemon_get_workers(VmfDaemon *daemon);
 VmfProber *vmf_daemon_get_prober(VmfDaemon *daemon); /* any thread */
+VmfNatives *vmf_daemon_get_natives(VmfDaemon *daemon);
 
 /*
  * Whether this host is in maintenance and takes no guests: any thread. Setting it (main loop)

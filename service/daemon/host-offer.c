@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/host-offer.h"
 
+static void
+vmf_offer_cut_native(VmfOffer *offer, const VmfNative *native)
+{
+    g_auto(GStrv) compressions = vmf_native_get_compressions(native);
+
+    if (!native->xbzrle)
+        vmf_offer_refuse(offer, VMF_FEATURE_NATIVE_XBZRLE, "its QEMU cannot, or does not answer");
+    if (!native->multifd)
+        vmf_offer_refuse(offer, VMF_FEATURE_NATIVE_MULTIFD, "its QEMU cannot, or does not answer");
+    if (*compressions)
+        vmf_offer_set_strings(offer, VMF_FEATURE_NATIVE_MULTIFD, "compressions",
+                              (const char *const *)compressions);
+}
+
 VmfOffer *
-vmf_host_offer_new(const VmfConfig *config)
+vmf_host_offer_new(const VmfConfig *config, const VmfNative *native)
 {
     VmfOffer *offer = vmf_offer_new(vmf_features());
 
@@ -12,6 +26,8 @@ vmf_host_offer_new(const VmfConfig *config)
                           "its configuration allows no unencrypted data links: AllowUnencrypted in "
                           "vmferryd.conf");
     vmf_offer_set_number(offer, VMF_FEATURE_RESUME, "patience", config->pump_patience);
+    if (native)
+        vmf_offer_cut_native(offer, native);
     return offer;
 }
 
@@ -28,12 +44,26 @@ vmf_offer_follow(VmfOffer *offer, const char *feature, gboolean wanted, const ch
         vmf_offer_refuse(offer, feature, why);
 }
 
+static void
+vmf_offer_set_connections(VmfOffer *offer, const char *feature, const VmfOptions *options)
+{
+    if (options->parallel > 0)
+        vmf_offer_set_number(offer, feature, "connections", options->parallel);
+}
+
 VmfOffer *
 vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
-                            const VmfOptions *options)
+                            const VmfOptions *options, const VmfNative *native)
 {
-    VmfOffer *offer = vmf_host_offer_new(config);
+    VmfOffer *offer = vmf_host_offer_new(config, native);
 
+    if (options) {
+        vmf_offer_set_connections(offer, VMF_FEATURE_NATIVE_MULTIFD, options);
+        vmf_offer_set_number(offer, VMF_FEATURE_NATIVE_XBZRLE, "memory",
+                             options->qemu_cache ? options->qemu_cache : VMF_NATIVE_CACHE);
+    }
+    if (options && options->engine == VMF_ENGINE_NATIVE)
+        return offer; /* no data link is asked for */
     if (options && options->unencrypted)
         vmf_offer_refuse(offer, VMF_FEATURE_TLS, "the migration asks for none: unencrypted");
     else
@@ -49,16 +79,16 @@ vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
     vmf_offer_follow(offer, VMF_FEATURE_POSTCOPY, options->postcopy, "postcopy");
     if (options->parallel > 0) {
         vmf_offer_require(offer, VMF_FEATURE_CHANNELS, "the migration asks for it: parallel");
-        vmf_offer_set_number(offer, VMF_FEATURE_CHANNELS, "connections", options->parallel);
+        vmf_offer_set_connections(offer, VMF_FEATURE_CHANNELS, options);
     }
     return offer;
 }
 
 VmfOffer *
 vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,
-                            const VmfHostFacts *facts)
+                            const VmfHostFacts *facts, const VmfNative *native)
 {
-    VmfOffer *offer = vmf_host_offer_new(config);
+    VmfOffer *offer = vmf_host_offer_new(config, native);
 
     if (!peer->may_use_libvirt)
         vmf_offer_refuse(offer, VMF_FEATURE_LIBVIRT_CHANNEL,

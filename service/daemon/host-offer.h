@@ -12,15 +12,22 @@
 #include "daemon/options.h"
 #include "link/offer.h"
 #include "probe/host.h"
+#include "probe/native.h"
 
-/* To everybody: what the two hosts could agree on, whatever the migration. */
-VmfOffer *vmf_host_offer_new(const VmfConfig *config);
+/*
+ * To everybody: what the two hosts could agree on, whatever the migration. `native`: what its
+ * emulators can do without a pump; NULL: not known, so nothing is ruled out, and no compression is
+ * promised.
+ */
+VmfOffer *vmf_host_offer_new(const VmfConfig *config, const VmfNative *native);
 
-/* For one migration from here. `options` NULL: somebody else asked libvirt, so anything may come.
+/*
+ * For one migration from here; `native`: likewise, of the guest's emulator. `options` NULL:
+ * somebody else asked libvirt, so anything may come.
  */
 VmfOffer *vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
-                                      const VmfOptions *options);
+                                      const VmfOptions *options, const VmfNative *native);
 
 /* For one migration that the peer sends. `facts` NULL: not known yet, so nothing is ruled out. */
 VmfOffer *vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,
-                                      const VmfHostFacts *facts);
+                                      const VmfHostFacts *facts, const VmfNative *native);

@@ -387,15 +387,25 @@ vmf_manager_on_libvirt(VmfLibvirt *libvirt, gboolean connected, VmfBusManager *s
     vmf_bus_manager_set_libvirt_connected(skeleton, connected);
 }
 
+void
+vmf_manager_show_features(GDBusInterfaceSkeleton *skeleton, VmfDaemon *daemon)
+{
+    VmfNative native;
+    g_autoptr(VmfOffer) offer =
+        vmf_host_offer_new(vmf_daemon_get_config(daemon),
+                           vmf_natives_peek(vmf_daemon_get_natives(daemon), NULL, &native));
+    g_autoptr(GVariant) features = vmf_offer_encode(offer);
+
+    vmf_bus_manager_set_features(VMF_BUS_MANAGER(skeleton), features);
+}
+
 GDBusInterfaceSkeleton *
 vmf_manager_new(VmfDaemon *daemon)
 {
-    g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(daemon));
-    g_autoptr(GVariant) features = vmf_offer_encode(offer);
     VmfBusManager *skeleton = vmf_bus_manager_skeleton_new();
 
     vmf_bus_manager_set_version(skeleton, VMF_VERSION);
-    vmf_bus_manager_set_features(skeleton, features);
+    vmf_manager_show_features(G_DBUS_INTERFACE_SKELETON(skeleton), daemon);
     g_signal_connect(skeleton, "handle-migrate", G_CALLBACK(vmf_manager_on_migrate), daemon);
     g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);
     vmf_manager_serve_check(daemon, skeleton);

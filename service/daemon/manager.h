@@ -11,6 +11,9 @@
 /* The object to put on the bus; the caller's. It borrows the daemon. */
 GDBusInterfaceSkeleton *vmf_manager_new(VmfDaemon *daemon);
 
+/* Its property Features, when what this host can do is not what it was. */
+void vmf_manager_show_features(GDBusInterfaceSkeleton *manager, VmfDaemon *daemon);
+
 /* The methods of a migration's object, for root. */
 void vmf_manager_serve_migration(VmfMigration *migration);
 

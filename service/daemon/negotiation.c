@@ -32,13 +32,27 @@ vmf_negotiation_gather(VmfDaemon *daemon)
     return vmf_host_facts_gather(&sources);
 }
 
+/* Its path comes from another host: what is not known of it is not asked. */
+static VmfOffer *
+vmf_negotiation_make_offer(VmfDaemon *daemon, const VmfTalkRequest *request)
+{
+    VmfNatives *natives = vmf_daemon_get_natives(daemon);
+    g_autoptr(VmfHostFacts) facts = vmf_negotiation_gather(daemon);
+    const char *emulator = NULL;
+    VmfNative native;
+
+    vmf_natives_refresh(natives); /* for the next talk */
+    g_variant_lookup(request->offer, "emulator", "&s", &emulator);
+    return vmf_host_offer_new_incoming(vmf_daemon_get_config(daemon),
+                                       vmf_peer_get_config(request->peer), facts,
+                                       vmf_natives_peek(natives, emulator, &native));
+}
+
 GVariant *
 vmf_negotiation_answer(VmfDaemon *daemon, const VmfTalkRequest *request, GError **error)
 {
     const VmfPeerConfig *peer = vmf_peer_get_config(request->peer);
-    g_autoptr(VmfHostFacts) facts = vmf_negotiation_gather(daemon);
-    g_autoptr(VmfOffer) ours =
-        vmf_host_offer_new_incoming(vmf_daemon_get_config(daemon), peer, facts);
+    g_autoptr(VmfOffer) ours = vmf_negotiation_make_offer(daemon, request);
     g_autoptr(GVariant) features = g_variant_lookup_value(request->offer, "features", NULL);
     g_autoptr(GVariant) encoded = vmf_offer_encode(ours);
     g_autoptr(VmfOffer) theirs = NULL;
@@ -130,12 +144,12 @@ vmf_negotiation_conclude(VmfDaemon *daemon, VmfAgreementTerms *terms, const VmfO
 }
 
 VmfAgreement *
-vmf_negotiation_ask(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link, const char *migration,
-                    const VmfOffer *offer, GCancellable *cancellable, GError **error)
+vmf_negotiation_ask(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link, const VmfTalk *talk,
+                    GCancellable *cancellable, GError **error)
 {
-    VmfAgreementTerms terms = {.migration = migration,
+    VmfAgreementTerms terms = {.migration = talk->migration,
                                .destination = vmf_peer_get_config(peer)->name};
-    g_autoptr(GVariant) features = vmf_offer_encode(offer);
+    g_autoptr(GVariant) features = vmf_offer_encode(talk->offer);
     g_autoptr(GVariant) answer = NULL;
     g_autoptr(GVariant) body = NULL;
     GVariantDict dict;
@@ -143,12 +157,14 @@ vmf_negotiation_ask(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link, con
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "host", "s", terms.destination);
     g_variant_dict_insert_value(&dict, "features", features);
+    if (talk->emulator)
+        g_variant_dict_insert(&dict, "emulator", "s", talk->emulator);
     answer = g_dbus_connection_call_sync(
         link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Agree",
-        g_variant_new("(s@a{sv})", migration, g_variant_dict_end(&dict)), G_VARIANT_TYPE("(a{sv})"),
-        G_DBUS_CALL_FLAGS_NONE, VMF_AGREE_TIMEOUT, cancellable, error);
+        g_variant_new("(s@a{sv})", talk->migration, g_variant_dict_end(&dict)),
+        G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, VMF_AGREE_TIMEOUT, cancellable, error);
     if (!answer)
         return NULL;
     body = g_variant_get_child_value(answer, 0);
-    return vmf_negotiation_conclude(daemon, &terms, offer, body, error);
+    return vmf_negotiation_conclude(daemon, &terms, talk->offer, body, error);
 }

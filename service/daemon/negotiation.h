@@ -18,14 +18,20 @@ typedef struct {
     VmfPeer *peer;   /* the source */
 } VmfTalkRequest;
 
+/* What this host says. Borrowed. */
+typedef struct {
+    const char *migration; /* its id */
+    const VmfOffer *offer;
+    const char *emulator; /* the guest's at the destination, a path; NULL: not known */
+} VmfTalk;
+
 /*
- * The source's part; blocks: worker threads. `link` is one to `peer`, `offer` this host's.
+ * The source's part; blocks: worker threads. `link` is one to `peer`.
  * Errors: FEATURE_MISSING, PROTOCOL, PEER_NAME_MISMATCH, PEER_UNTRUSTED (a certificate has
  * expired), LIMIT_REACHED, TIMED_OUT, CANCELLED, and what the peer says.
  */
 VmfAgreement *vmf_negotiation_ask(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link,
-                                  const char *migration, const VmfOffer *offer,
-                                  GCancellable *cancellable, GError **error);
+                                  const VmfTalk *talk, GCancellable *cancellable, GError **error);
 
 /* What the start of the migration refers to, ay; floating. */
 GVariant *vmf_negotiation_digest(const VmfAgreement *agreement);

@@ -81,7 +81,7 @@ static gboolean
 vmf_one_sided_agree(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **error)
 {
     const VmfAgreementTerms terms = {setup->id, "this host", "this host", g_get_real_time()};
-    g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(setup->daemon));
+    g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(setup->daemon), NULL);
     const char *const off[] = {VMF_FEATURE_TLS, VMF_FEATURE_ZSTD, VMF_FEATURE_NBD,
                                VMF_FEATURE_RESUME, VMF_FEATURE_LIBVIRT_CHANNEL};
 

@@ -32,8 +32,18 @@ typedef enum {
     VMF_ENGINE_PLAIN,     /* libvirt alone */
 } VmfEngine;
 
+/* How QEMU makes its stream smaller by itself, with engine native. */
+typedef enum {
+    VMF_METHOD_AUTO, /* XBZRLE; over parallel connections zstd, where both hosts have it */
+    VMF_METHOD_NONE,
+    VMF_METHOD_XBZRLE, /* of one stream only */
+    VMF_METHOD_ZLIB,   /* of parallel connections only, likewise: */
+    VMF_METHOD_ZSTD,
+} VmfNativeMethod;
+
 typedef struct {
     VmfEngine engine;
+    VmfNativeMethod method;
     gboolean unencrypted;
     guint parallel; /* connections; 0: one stream */
     gboolean postcopy;
@@ -80,20 +90,23 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOptions, vmf_options_free)
 /* Bytes of QEMU's own XBZRLE cache, where a migration begins with it and nobody knows better. */
 #define VMF_NATIVE_CACHE (64ull << 20)
 
-/* Flags for virDomainMigrateToURI3; `engine`: the one that was chosen. */
-guint vmf_options_get_flags(const VmfOptions *options, VmfEngine engine);
-
-/* Where the streams go: migration URIs, or NULL for what libvirt chooses. */
+/* How the stream goes, as it was decided. */
 typedef struct {
-    const char *uri;
-    const char *disks_uri;
-    const char *listen_address; /* of the destination's QEMU */
-} VmfUris;
+    VmfEngine engine;
+    VmfNativeMethod method;     /* of engine native; never AUTO */
+    guint connections;          /* as agreed, where `parallel` is asked for; 0: as asked for */
+    const char *uri;            /* for the stream; NULL: what libvirt chooses */
+    const char *disks_uri;      /* likewise */
+    const char *listen_address; /* of the destination's QEMU; likewise */
+} VmfRoute;
+
+/* Flags for virDomainMigrateToURI3. */
+guint vmf_options_get_flags(const VmfOptions *options, const VmfRoute *route);
 
 /*
  * Its parameters, for virTypedParamsFree(). FALSE when libvirt has no memory.
  */
-gboolean vmf_options_get_params(const VmfOptions *options, VmfEngine engine, const VmfUris *uris,
+gboolean vmf_options_get_params(const VmfOptions *options, const VmfRoute *route,
                                 virTypedParameterPtr *ret_params, int *ret_n);
 
 /* Manager.Check's. */

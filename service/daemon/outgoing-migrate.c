@@ -20,6 +20,18 @@ vmf_outgoing_destination_uri(VmfOutgoing *self)
     return g_strdup_printf("qemu+unix:///system?socket=%s", virt);
 }
 
+/* How many QEMU may open at most, where some were asked for; 0: nobody said. */
+static guint
+vmf_outgoing_agreed_connections(VmfOutgoing *self)
+{
+    const char *feature =
+        self->engine == VMF_ENGINE_NATIVE ? VMF_FEATURE_NATIVE_MULTIFD : VMF_FEATURE_CHANNELS;
+
+    return self->agreement
+               ? (guint)vmf_agreement_get_number(self->agreement, feature, "connections")
+               : 0;
+}
+
 /* What was asked of libvirt, by us or by somebody else. */
 static gboolean
 vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error)
@@ -28,7 +40,9 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error
     g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
     g_autofree char *uri = g_strdup_printf("unix://%s", self->path);
     g_autofree char *disks_uri = g_strdup_printf("unix://%s", nbd);
-    VmfUris uris = {NULL, NULL, NULL};
+    VmfRoute route = {.engine = self->engine,
+                      .method = self->method,
+                      .connections = vmf_outgoing_agreed_connections(self)};
     virTypedParameterPtr params = NULL;
     int n = 0;
     int result = -1;
@@ -36,14 +50,16 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error
     if (self->follow)
         return vmf_follow_run(self->follow, self->pump,
                               vmf_daemon_get_config(self->daemon)->libvirt_uri, error);
-    if (self->engine == VMF_ENGINE_PUMP)
-        uris = (VmfUris){uri, disks_uri, NULL};
-    else if (self->one_sided)
-        uris = (VmfUris){vmf_one_sided_get_uri(self->one_sided), NULL,
-                         vmf_one_sided_get_listen_address(self->one_sided)};
-    if (vmf_options_get_params(self->options, self->engine, &uris, &params, &n))
+    if (self->engine == VMF_ENGINE_PUMP) {
+        route.uri = uri;
+        route.disks_uri = disks_uri;
+    } else if (self->one_sided) {
+        route.uri = vmf_one_sided_get_uri(self->one_sided);
+        route.listen_address = vmf_one_sided_get_listen_address(self->one_sided);
+    }
+    if (vmf_options_get_params(self->options, &route, &params, &n))
         result = virDomainMigrateToURI3(domain, destination, params, (unsigned int)n,
-                                        vmf_options_get_flags(self->options, self->engine));
+                                        vmf_options_get_flags(self->options, &route));
     if (result < 0)
         vmf_libvirt_set_error(error, VMF_ERROR_LIBVIRT_FAILED, "libvirt");
     virTypedParamsFree(params, n);

@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "daemon/abort.h"
 #include "daemon/doorway.h"
-#include "daemon/engine.h"
-#include "daemon/host-offer.h"
 #include "daemon/link-answer.h"
 #include "daemon/link-service.h"
 #include "daemon/negotiation.h"
@@ -45,46 +43,6 @@ vmf_outgoing_carries_libvirt(VmfOutgoing *self)
 {
     return !self->follow &&
            g_str_equal(vmf_peer_get_config(self->peer)->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP);
-}
-
-/* A link that is kept may be dead without our knowing: then another is dialled, once. */
-static gboolean
-vmf_outgoing_talk(VmfOutgoing *self, const VmfOffer *offer, GError **error)
-{
-    for (int attempt = 0; attempt < 2 && !self->agreement; attempt++) {
-        g_clear_error(error);
-        g_clear_object(&self->link);
-        g_clear_object(&self->remote);
-        self->link = vmf_peer_get_link(self->peer, self->cancellable, &self->remote, error);
-        if (!self->link)
-            return FALSE;
-        self->agreement =
-            vmf_negotiation_ask(self->daemon, self->peer, self->link, vmf_outgoing_id(self), offer,
-                                self->cancellable, error);
-        if (!self->agreement && !g_dbus_connection_is_closed(self->link))
-            return FALSE;
-    }
-    return self->agreement != NULL;
-}
-
-static gboolean
-vmf_outgoing_agree(VmfOutgoing *self, GError **error)
-{
-    const VmfPeerConfig *peer = vmf_peer_get_config(self->peer);
-    g_autoptr(VmfOffer) offer = vmf_host_offer_new_outgoing(
-        vmf_daemon_get_config(self->daemon), peer, self->follow ? NULL : self->options);
-    gint64 begin = g_get_monotonic_time();
-
-    if (!self->path) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,
-                    "RunDirectory and the name %s leave no room for a socket path", peer->name);
-        return FALSE;
-    }
-    if (!vmf_outgoing_talk(self, offer, error))
-        return FALSE;
-    vmf_info(vmf_outgoing_id(self), "agreed with %s within %.1f ms", peer->name,
-             (double)(g_get_monotonic_time() - begin) / 1000);
-    return vmf_control_check_certificate(self->link, peer->name, error);
 }
 
 static gboolean
@@ -257,32 +215,6 @@ vmf_outgoing_check(VmfOutgoing *self, GError **error)
     return FALSE;
 }
 
-/* Which one carries it; a talk with the peer is part of that, where it matters. */
-static gboolean
-vmf_outgoing_choose_engine(VmfOutgoing *self, GError **error)
-{
-    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
-    g_autoptr(GError) talk = NULL;
-    g_autofree char *reason = NULL;
-
-    if (self->follow && vmf_follow_get_onward(self->follow)) {
-        self->engine = VMF_ENGINE_ONE_SIDED;
-        vmf_migration_set_engine(self->migration, vmf_engine_name(self->engine),
-                                 vmf_follow_get_why_onward(self->follow), FALSE);
-        return TRUE;
-    }
-    if (vmf_engine_needs_peer(self->options->engine) && !vmf_outgoing_agree(self, &talk))
-        talk = vmf_error_normalize(g_steal_pointer(&talk));
-    if (!vmf_engine_choose(config, vmf_peer_get_config(self->peer), self->options, talk,
-                           &self->engine, &reason, error))
-        return FALSE;
-    vmf_info(vmf_outgoing_id(self), "engine %s: %s", vmf_engine_name(self->engine), reason);
-    vmf_migration_set_engine(self->migration, vmf_engine_name(self->engine), reason,
-                             self->agreement &&
-                                 vmf_agreement_has(self->agreement, VMF_FEATURE_TLS));
-    return TRUE;
-}
-
 /* What lies between the choice and libvirt's call. */
 static gboolean
 vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
@@ -310,5 +242,5 @@ vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
 gboolean
 vmf_outgoing_prepare(VmfOutgoing *self, GError **error)
 {
-    return vmf_outgoing_choose_engine(self, error) && vmf_outgoing_lay_way(self, error);
+    return vmf_outgoing_choose(self, error) && vmf_outgoing_lay_way(self, error);
 }

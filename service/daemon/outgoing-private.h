@@ -3,7 +3,8 @@
  * What the source's part in a migration consists of; see outgoing.h.
  *
  *   outgoing.c          life: begin, cancel, settings, the thread's order of steps, the end
- *   outgoing-prepare.c  what comes before libvirt: check, engine, talk, pump, doorways
+ *   outgoing-choose.c   the talk with the peer, and the engine that follows from it
+ *   outgoing-prepare.c  what comes before libvirt: check, pump, doorways
  *   outgoing-migrate.c  libvirt's migration, and what came of it
  */
 #pragma once
@@ -42,6 +43,9 @@ typedef struct {
     uint8_t secret[VMF_TICKET_SECRET_SIZE];
     GPtrArray *doorways;
     VmfEngine engine;
+    VmfNativeMethod method; /* of engine native */
+    VmfNative native;       /* what the guest's emulator can without a pump, if that is known: */
+    gboolean native_is_known;
     VmfOneSided *one_sided; /* of that engine; freed on the main loop */
 
     GMutex lock; /* for the following, which both threads touch */
@@ -55,6 +59,9 @@ typedef struct {
 const char *vmf_outgoing_id(VmfOutgoing *outgoing);
 
 /* ---- the steps, in the worker's order ---- */
+
+/* Talks with the peer, and chooses the engine. */
+gboolean vmf_outgoing_choose(VmfOutgoing *outgoing, GError **error);
 
 /* Chooses the engine and lays its way, to where libvirt can be called. */
 gboolean vmf_outgoing_prepare(VmfOutgoing *outgoing, GError **error);

@@ -1,40 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/peer.h"
+#include "daemon/peer-private.h"
 
 #include "base/error.h"
 #include "base/log.h"
-#include "daemon/host-offer.h"
 #include "daemon/link-service.h"
 #include "daemon/pulse.h"
-#include "daemon/redial.h"
 #include "link-bus.h"
-#include "link/agreement.h"
 #include "link/control.h"
-#include "vmferry-bus.h"
-#include "vmferry-config.h"
-
-#define VMF_HELLO_TIMEOUT 10000 /* ms */
-#define VMF_VERSION_MAX 64      /* bytes */
 
 /* One in each direction is what two daemons need; the rest is for what breaks unnoticed. */
 #define VMF_PEER_LINKS_MAX 8
-
-struct _VmfPeer {
-    GObject parent_instance;
-
-    VmfDaemon *daemon; /* outlives its peers */
-    VmfPeerConfig *config;
-    VmfBusObjectSkeleton *object;
-    VmfRedial *redial; /* NULL at the end; main loop */
-    int calls;         /* of the peer's, that are not answered yet; atomic */
-    VmfBusPeer *bus;   /* setters from any thread */
-    GMutex lock;       /* for the following */
-    gboolean dialling; /* by one worker; the others wait for `dialled` */
-    GCond dialled;
-    GDBusConnection *link;
-    GSocketAddress *remote;
-    guint links; /* open, in both directions */
-};
 
 G_DEFINE_FINAL_TYPE(VmfPeer, vmf_peer, G_TYPE_OBJECT)
 
@@ -139,76 +114,6 @@ vmf_peer_stop(VmfPeer *self)
     g_clear_pointer(&self->redial, vmf_redial_free);
 }
 
-void
-vmf_peer_fill_hello(VmfPeer *self, GVariantDict *ret)
-{
-    g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(self->daemon));
-    g_autoptr(GVariant) features = vmf_offer_encode(offer);
-
-    g_variant_dict_init(ret, NULL);
-    g_variant_dict_insert(ret, "version", "s", VMF_VERSION);
-    g_variant_dict_insert_value(ret, "features", features);
-}
-
-/* What the two hosts could agree on if a guest went there now. */
-static gboolean
-vmf_peer_note_features(VmfPeer *self, GVariant *features, GError **error)
-{
-    const VmfAgreementTerms terms = {"", "this host", self->config->name, 0};
-    g_autoptr(VmfOffer) ours = vmf_host_offer_new(vmf_daemon_get_config(self->daemon));
-    g_autoptr(VmfOffer) theirs = vmf_offer_decode(features, error);
-    g_autoptr(VmfAgreement) agreement = NULL;
-    g_autoptr(GVariant) described = NULL;
-
-    if (theirs)
-        agreement = vmf_agreement_new(vmf_features(), &terms, ours, theirs, error);
-    if (!agreement)
-        return FALSE;
-    described = vmf_agreement_describe(agreement);
-    vmf_bus_peer_set_features(self->bus, described);
-    return TRUE;
-}
-
-gboolean
-vmf_peer_note_hello(VmfPeer *self, GDBusConnection *link, GVariant *hello, GError **error)
-{
-    g_autoptr(GVariant) features = g_variant_lookup_value(hello, "features", NULL);
-    g_autofree char *clean = NULL;
-    const char *version = "";
-
-    g_variant_lookup(hello, "version", "&s", &version);
-    if (strlen(version) > VMF_VERSION_MAX) {
-        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "version is too long");
-        return FALSE;
-    }
-    clean = vmf_text_clean(version);
-    vmf_bus_peer_set_version(self->bus, clean);
-    vmf_bus_peer_set_certificate_end(self->bus, (guint64)vmf_control_get_certificate_end(link));
-    return !features || vmf_peer_note_features(self, features, error);
-}
-
-static gboolean
-vmf_peer_hello(VmfPeer *self, GDBusConnection *link, GCancellable *cancellable, GError **error)
-{
-    g_autoptr(GVariant) answer = NULL;
-    g_autoptr(GVariant) body = NULL;
-    g_autoptr(GError) problem = NULL;
-    GVariantDict offer;
-
-    vmf_peer_fill_hello(self, &offer);
-    answer = g_dbus_connection_call_sync(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Hello",
-                                         g_variant_new("(@a{sv})", g_variant_dict_end(&offer)),
-                                         G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE,
-                                         VMF_HELLO_TIMEOUT, cancellable, &problem);
-    if (!answer) {
-        g_propagate_prefixed_error(error, vmf_error_normalize(g_steal_pointer(&problem)),
-                                   "%s: ", self->config->name);
-        return FALSE;
-    }
-    body = g_variant_get_child_value(answer, 0);
-    return vmf_peer_note_hello(self, link, body, error);
-}
-
 /* Keeps what came of one more address; the code is the last one's, the message has them all. */
 static void
 vmf_peer_add_problem(GError **problems, GError *problem)
@@ -272,7 +177,7 @@ vmf_peer_dial(VmfPeer *self, GCancellable *cancellable, GSocketAddress **ret_rem
     return g_steal_pointer(&link);
 }
 
-static GDBusConnection *
+GDBusConnection *
 vmf_peer_peek_link(VmfPeer *self, GSocketAddress **ret_remote)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);

@@ -46,6 +46,9 @@ void vmf_peer_take_link(VmfPeer *peer, GDBusConnection *link);
 /* What this host says in Hello, asked or answering. Any thread. */
 void vmf_peer_fill_hello(VmfPeer *peer, GVariantDict *ret);
 
+/* What this host offers is not what it said: it says Hello again, and hears what holds there. */
+void vmf_peer_greet_again(VmfPeer *peer);
+
 /*
  * What the peer said in its Hello on `link`, not checked: shown on the bus. Any thread.
  * Errors: PROTOCOL, FEATURE_MISSING.

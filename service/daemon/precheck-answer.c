@@ -90,10 +90,10 @@ vmf_reply_find_emulator(VmfReply *self, virConnectPtr connection)
 {
     const char *path = self->domain->emulator;
     char *capabilities = virConnectGetCapabilities(connection);
-    gboolean named = capabilities && vmf_capabilities_xml_has_emulator(capabilities, path);
+    g_auto(GStrv) named = capabilities ? vmf_capabilities_xml_get_emulators(capabilities) : NULL;
 
     free(capabilities); /* libvirt's own allocation */
-    if (named)
+    if (named && g_strv_contains((const char *const *)named, path))
         return vmf_prober_get_emulator(vmf_daemon_get_prober(self->daemon), path);
     if (access(path, X_OK) != 0)
         vmf_concerns_add(self->concerns, VMF_SEVERITY_BLOCK, VMF_ERROR_INCOMPATIBLE, "emulator",
@@ -276,7 +276,10 @@ vmf_reply_add_qemu(VmfReply *self, virConnectPtr connection)
 {
     g_autoptr(VmfEmulator) emulator = NULL;
     gboolean able = vmf_reply_judge_qemu(self, connection, &emulator);
+    g_auto(GStrv) parameters = vmf_natives_get_parameters(connection);
 
+    if (parameters)
+        g_variant_dict_insert(&self->answer, "migrate-parameters", "^as", parameters);
     if (emulator)
         g_variant_dict_insert_value(&self->answer, "emulator",
                                     vmf_emulator_to_variant(emulator, FALSE));

@@ -31,6 +31,7 @@ typedef struct {
     guint32 version;
     VmfArgv *argv;
     GHashTable *types; /* of the guest's devices */
+    VmfNative native;  /* what it can do without a pump */
     GBytes *dump;
     char *identity;
 
@@ -127,11 +128,13 @@ vmf_precheck_find_latest(VmfPrecheck *self)
 }
 
 static gboolean
-vmf_precheck_ask_emulator(VmfPrecheck *self, const VmfArgv *argv, GError **error)
+vmf_precheck_ask_emulator(VmfPrecheck *self, virConnectPtr connection, const VmfArgv *argv,
+                          GError **error)
 {
     VmfProber *prober = vmf_daemon_get_prober(self->daemon);
     const char *path = self->domain->emulator;
     g_autoptr(VmfEmulator) emulator = vmf_prober_get_emulator(prober, path);
+    g_auto(GStrv) parameters = vmf_natives_get_parameters(connection);
     g_auto(GStrv) builtins = NULL;
 
     if (emulator->problem) {
@@ -139,6 +142,8 @@ vmf_precheck_ask_emulator(VmfPrecheck *self, const VmfArgv *argv, GError **error
         return FALSE;
     }
     self->version = emulator->version;
+    if (parameters)
+        vmf_native_find(emulator, (const char *const *)parameters, &self->native);
     self->types = vmf_argv_get_types(argv);
     builtins = vmf_prober_get_builtins(prober, path, argv->machine, error);
     for (char **type = builtins; type && *type; type++)
@@ -166,7 +171,7 @@ vmf_precheck_look_here(VmfPrecheck *self, virConnectPtr connection)
     g_autoptr(GError) problem = NULL;
 
     self->argv = vmf_precheck_get_argv(connection, self->xml, &problem);
-    if (!self->argv || !vmf_precheck_ask_emulator(self, self->argv, &problem))
+    if (!self->argv || !vmf_precheck_ask_emulator(self, connection, self->argv, &problem))
         vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE,
                          "source-unknown",
                          "what this host's QEMU will save is not known, and so not compared: %s",
@@ -315,6 +320,22 @@ vmf_precheck_compare(VmfPrecheck *self, GVariant *answer)
                          "destination-unknown", "the destination's answer: %s", problem->message);
 }
 
+/* What could be done without a pump; good to know. */
+static void
+vmf_precheck_judge_native(VmfPrecheck *self, GVariant *answer)
+{
+    g_autoptr(GVariant) facts = g_variant_lookup_value(answer, "emulator", G_VARIANT_TYPE_VARDICT);
+    g_autoptr(VmfEmulator) emulator = facts ? vmf_emulator_from_variant(facts) : NULL;
+    g_auto(GStrv) parameters = NULL;
+    VmfNative there;
+
+    g_variant_lookup(answer, "migrate-parameters", "^as", &parameters);
+    if (!emulator || !parameters)
+        return;
+    vmf_native_find(emulator, (const char *const *)parameters, &there);
+    vmf_judge_native(self->concerns, &self->native, &there);
+}
+
 static gboolean
 vmf_precheck_ask_peer(VmfPrecheck *self, GError **error)
 {
@@ -332,6 +353,7 @@ vmf_precheck_ask_peer(VmfPrecheck *self, GError **error)
     findings = g_variant_lookup_value(answer, "findings", G_VARIANT_TYPE(VMF_CONCERNS_FORMAT));
     if (findings)
         vmf_concerns_add_variant(self->concerns, findings);
+    vmf_precheck_judge_native(self, answer);
     if (self->dump)
         vmf_precheck_compare(self, answer);
     return TRUE;

@@ -70,12 +70,16 @@ test_emulators_of_capabilities(void **state)
 {
     static const char xml[] =
         "<capabilities><guest><arch name='x86_64'><emulator>/usr/bin/a</emulator>"
-        "<domain type='kvm'><emulator>/usr/bin/b</emulator></domain></arch></guest></capabilities>";
+        "<domain type='kvm'><emulator>/usr/bin/b</emulator></domain>"
+        "<domain type='qemu'><emulator>/usr/bin/a</emulator></domain></arch></guest>"
+        "</capabilities>";
+    g_auto(GStrv) paths = vmf_capabilities_xml_get_emulators(xml);
+    g_auto(GStrv) none = vmf_capabilities_xml_get_emulators("<broken");
 
-    assert_true(vmf_capabilities_xml_has_emulator(xml, "/usr/bin/a"));
-    assert_true(vmf_capabilities_xml_has_emulator(xml, "/usr/bin/b"));
-    assert_false(vmf_capabilities_xml_has_emulator(xml, "/usr/bin/c"));
-    assert_false(vmf_capabilities_xml_has_emulator("<broken", "/usr/bin/a"));
+    assert_int_equal(g_strv_length(paths), 2);
+    assert_string_equal(paths[0], "/usr/bin/a");
+    assert_string_equal(paths[1], "/usr/bin/b");
+    assert_int_equal(g_strv_length(none), 0);
 }
 
 static void

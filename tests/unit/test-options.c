@@ -8,6 +8,9 @@
 
 #define PLAIN (VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER)
 
+static const VmfRoute pumped = {.engine = VMF_ENGINE_PUMP};
+static const VmfRoute native = {.engine = VMF_ENGINE_NATIVE, .method = VMF_METHOD_XBZRLE};
+
 /* `text` is GVariant text of an a{sv}. */
 static VmfOptions *
 parse(const char *text, GError **error)
@@ -36,7 +39,7 @@ test_none(void **state)
     assert_null(options->copy_storage);
     assert_null(options->dname);
     assert_null(options->xml);
-    assert_int_equal(vmf_options_get_flags(options, VMF_ENGINE_PUMP), PLAIN);
+    assert_int_equal(vmf_options_get_flags(options, &pumped), PLAIN);
 }
 
 static void
@@ -66,9 +69,8 @@ test_flags(void **state)
 
         if (!options)
             fail_msg("%s was refused", cases[i].text);
-        if (vmf_options_get_flags(options, VMF_ENGINE_PUMP) != cases[i].flags)
-            fail_msg("%s: flags 0x%x", cases[i].text,
-                     vmf_options_get_flags(options, VMF_ENGINE_PUMP));
+        if (vmf_options_get_flags(options, &pumped) != cases[i].flags)
+            fail_msg("%s: flags 0x%x", cases[i].text, vmf_options_get_flags(options, &pumped));
     }
 }
 
@@ -101,6 +103,12 @@ test_refusals(void **state)
         {"{'parallel': <uint32 2>, 'postcopy-after-precopy': <true>}", VMF_ERROR_NOT_SUPPORTED,
          "parallel"},
         {"{'copy-storage': <'all'>, 'postcopy': <true>}", VMF_ERROR_NOT_SUPPORTED, "storage"},
+        {"{'native-compression': <'lzo'>}", VMF_ERROR_INVALID_ARGUMENT, "'lzo'"},
+        {"{'native-compression': <'xbzrle'>}", VMF_ERROR_NOT_SUPPORTED, "engine native"},
+        {"{'native-compression': <'xbzrle'>, 'engine': <'native'>, 'parallel': <uint32 2>}",
+         VMF_ERROR_NOT_SUPPORTED, "XBZRLE"},
+        {"{'native-compression': <'zlib'>, 'engine': <'native'>}", VMF_ERROR_NOT_SUPPORTED,
+         "parallel"},
         {"{'timeout': <uint32 1>, 'on-timeout': <'postcopy'>}", VMF_ERROR_NOT_SUPPORTED,
          "postcopy"},
     };
@@ -154,22 +162,20 @@ static void
 test_of_the_policy(void **state)
 {
     g_autoptr(VmfOptions) options = parse("{'bandwidth': <uint32 20>}", NULL);
-    const VmfUris none = {NULL, NULL, NULL};
     virTypedParameterPtr params = NULL;
     unsigned long long value = 0;
     int n = 0;
 
     options->throttle = TRUE;
     options->qemu_cache = 256 << 20;
-    assert_int_equal(vmf_options_get_flags(options, VMF_ENGINE_PUMP),
-                     PLAIN | VIR_MIGRATE_AUTO_CONVERGE);
-    assert_true(vmf_options_get_params(options, VMF_ENGINE_NATIVE, &none, &params, &n));
+    assert_int_equal(vmf_options_get_flags(options, &pumped), PLAIN | VIR_MIGRATE_AUTO_CONVERGE);
+    assert_true(vmf_options_get_params(options, &native, &params, &n));
     virTypedParamsGetULLong(params, n, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, &value);
     assert_int_equal(value, 256 << 20);
     virTypedParamsGetULLong(params, n, VIR_MIGRATE_PARAM_BANDWIDTH, &value);
     assert_int_equal(value, 20);
     virTypedParamsFree(params, n);
-    assert_true(vmf_options_get_params(options, VMF_ENGINE_PUMP, &none, &params, &n));
+    assert_true(vmf_options_get_params(options, &pumped, &params, &n));
     assert_int_equal(n, 0); /* the pump keeps to the bound */
     virTypedParamsFree(params, n);
 }
@@ -182,35 +188,35 @@ test_parameters(void **state)
         parse("{'copy-storage': <'all'>, 'dname': <'other'>, 'xml': <'<domain/>'>,"
               " 'persistent': <true>, 'parallel': <uint32 3>}",
               NULL);
-    const VmfUris uris = {"unix:///a", "unix:///b", NULL};
-    const VmfUris outside = {"tcp://127.77.0.1:49200", NULL, "192.0.2.7"};
+    const VmfRoute uris = {.engine = VMF_ENGINE_PUMP, .uri = "unix:///a", .disks_uri = "unix:///b"};
+    const VmfRoute outside = {.engine = VMF_ENGINE_ONE_SIDED,
+                              .uri = "tcp://127.77.0.1:49200",
+                              .listen_address = "192.0.2.7"};
     virTypedParameterPtr params = NULL;
     unsigned long long cache = 0;
     int connections = 0;
     int n = 0;
 
-    assert_true(vmf_options_get_params(plain, VMF_ENGINE_ONE_SIDED, &outside, &params, &n));
+    assert_true(vmf_options_get_params(plain, &outside, &params, &n));
     assert_int_equal(n, 2);
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_URI), "tcp://127.77.0.1:49200");
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_LISTEN_ADDRESS), "192.0.2.7");
     virTypedParamsFree(params, n);
 
-    assert_true(vmf_options_get_params(plain, VMF_ENGINE_NATIVE, &(VmfUris){NULL, NULL, NULL},
-                                       &params, &n));
+    assert_true(vmf_options_get_params(plain, &native, &params, &n));
     assert_int_equal(n, 2);
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_COMPRESSION), "xbzrle");
     virTypedParamsGetULLong(params, n, VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE, &cache);
     assert_int_equal(cache, VMF_NATIVE_CACHE);
-    assert_int_equal(vmf_options_get_flags(plain, VMF_ENGINE_NATIVE),
-                     PLAIN | VIR_MIGRATE_COMPRESSED);
+    assert_int_equal(vmf_options_get_flags(plain, &native), PLAIN | VIR_MIGRATE_COMPRESSED);
     virTypedParamsFree(params, n);
 
-    assert_true(vmf_options_get_params(plain, VMF_ENGINE_PUMP, &uris, &params, &n));
+    assert_true(vmf_options_get_params(plain, &uris, &params, &n));
     assert_int_equal(n, 1);
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_URI), "unix:///a");
     virTypedParamsFree(params, n);
 
-    assert_true(vmf_options_get_params(all, VMF_ENGINE_PUMP, &uris, &params, &n));
+    assert_true(vmf_options_get_params(all, &uris, &params, &n));
     assert_int_equal(n, 6);
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DISKS_URI), "unix:///b");
     assert_string_equal(parameter(params, n, VIR_MIGRATE_PARAM_DEST_NAME), "other");
@@ -219,6 +225,46 @@ test_parameters(void **state)
     virTypedParamsGetInt(params, n, VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, &connections);
     assert_int_equal(connections, 3);
     virTypedParamsFree(params, n);
+}
+
+/* Parallel connections that QEMU compresses by itself. */
+static void
+test_native_compressions(void **state)
+{
+    const struct {
+        const char *text;
+        VmfNativeMethod method;
+        guint flags; /* besides the usual ones */
+        const char *name;
+        const char *level_of;
+        int level; /* 0: libvirt's default */
+    } cases[] = {
+        {"{'parallel': <uint32 2>}", VMF_METHOD_NONE, 0, NULL, "compression.zstd.level", 0},
+        {"{'parallel': <uint32 2>}", VMF_METHOD_ZSTD, VIR_MIGRATE_COMPRESSED, "zstd",
+         "compression.zstd.level", 0},
+        {"{'parallel': <uint32 2>, 'compression': <15>}", VMF_METHOD_ZSTD, VIR_MIGRATE_COMPRESSED,
+         "zstd", "compression.zstd.level", 15},
+        {"{'parallel': <uint32 2>, 'compression': <15>}", VMF_METHOD_ZLIB, VIR_MIGRATE_COMPRESSED,
+         "zlib", "compression.zlib.level", 9},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(VmfOptions) options = parse(cases[i].text, NULL);
+        const VmfRoute route = {.engine = VMF_ENGINE_NATIVE, .method = cases[i].method};
+        virTypedParameterPtr params = NULL;
+        const char *name;
+        int level = 0;
+        int n = 0;
+
+        assert_int_equal(vmf_options_get_flags(options, &route),
+                         PLAIN | VIR_MIGRATE_PARALLEL | cases[i].flags);
+        assert_true(vmf_options_get_params(options, &route, &params, &n));
+        name = parameter(params, n, VIR_MIGRATE_PARAM_COMPRESSION);
+        assert_true(g_strcmp0(name, cases[i].name) == 0);
+        virTypedParamsGetInt(params, n, cases[i].level_of, &level);
+        assert_int_equal(level, cases[i].level);
+        virTypedParamsFree(params, n);
+    }
 }
 
 /* What is taken must do something. */
@@ -249,6 +295,7 @@ main(void)
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_of_the_policy),
         cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_native_compressions),
         cmocka_unit_test(test_no_option_is_ignored),
     };
 
