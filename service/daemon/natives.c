@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "daemon/guest.h"
-#include "probe/host.h"
 #include "xml/domain.h"
 
 #define VMF_NATIVES_LIFETIME (60 * G_USEC_PER_SEC)
@@ -96,33 +95,31 @@ vmf_natives_set(VmfNatives *self, GHashTable *known)
 
 /* ---- asking (workers) ---- */
 
-char **
-vmf_natives_get_parameters(virConnectPtr connection)
+VmfHostFacts *
+vmf_natives_gather(virConnectPtr connection)
 {
     VmfHostSources sources = {0};
-    g_autoptr(VmfHostFacts) facts = NULL;
 
     if (virConnectGetLibVersion(connection, &sources.libvirt_version) < 0)
         return NULL;
-    facts = vmf_host_facts_gather(&sources);
-    return g_steal_pointer(&facts->migrate_parameters);
+    return vmf_host_facts_gather(&sources);
 }
 
 /* FALSE: it does not answer, and counts as none. */
 static gboolean
-vmf_natives_find(VmfNatives *self, const char *path, char **parameters, VmfNative *ret)
+vmf_natives_find(VmfNatives *self, const char *path, const VmfHostFacts *host, VmfNative *ret)
 {
     g_autoptr(VmfEmulator) emulator = vmf_prober_get_emulator(self->prober, path);
 
-    vmf_native_find(emulator, (const char *const *)parameters, ret);
+    vmf_native_find(emulator, (const char *const *)host->migrate_parameters, ret);
     return emulator->problem == NULL;
 }
 
 static GHashTable *
 vmf_natives_ask_all(VmfNatives *self, virConnectPtr connection)
 {
-    g_auto(GStrv) parameters = vmf_natives_get_parameters(connection);
-    char *xml = parameters ? virConnectGetCapabilities(connection) : NULL;
+    g_autoptr(VmfHostFacts) host = vmf_natives_gather(connection);
+    char *xml = host ? virConnectGetCapabilities(connection) : NULL;
     g_auto(GStrv) paths = xml ? vmf_capabilities_xml_get_emulators(xml) : NULL;
     GHashTable *known = NULL;
 
@@ -132,7 +129,7 @@ vmf_natives_ask_all(VmfNatives *self, virConnectPtr connection)
     for (char **path = paths; path && *path; path++) {
         VmfNative native;
 
-        if (vmf_natives_find(self, *path, parameters, &native))
+        if (vmf_natives_find(self, *path, host, &native))
             g_hash_table_replace(known, g_strdup(*path), g_memdup2(&native, sizeof native));
     }
     return known;
@@ -170,14 +167,14 @@ vmf_natives_ask(VmfNatives *self, const char *uuid, VmfNative *buffer, char **re
     g_autoptr(virConnect) connection = vmf_libvirt_open(self->uri, NULL);
     g_autofree char *xml = connection ? vmf_natives_read_guest(connection, uuid) : NULL;
     g_autoptr(VmfDomainXml) domain = xml ? vmf_domain_xml_parse(xml, NULL) : NULL;
-    g_auto(GStrv) parameters = NULL;
+    g_autoptr(VmfHostFacts) host = NULL;
 
     *ret_path = domain ? g_strdup(domain->emulator) : NULL;
     if (*ret_path)
-        parameters = vmf_natives_get_parameters(connection);
-    if (!parameters)
+        host = vmf_natives_gather(connection);
+    if (!host)
         return vmf_natives_peek(self, NULL, buffer);
-    vmf_natives_find(self, *ret_path, parameters, buffer);
+    vmf_natives_find(self, *ret_path, host, buffer);
     return buffer;
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "daemon/libvirt.h"
+#include "probe/host.h"
 #include "probe/native.h"
 #include "probe/prober.h"
 
@@ -31,10 +32,10 @@ const VmfNative *vmf_natives_peek(VmfNatives *natives, const char *path, VmfNati
 void vmf_natives_refresh(VmfNatives *natives);
 
 /*
- * What the migrate API of this libvirt takes, as in VmfHostFacts; the caller's. NULL: it does not
- * answer. Blocks: worker threads.
+ * What this host can do apart from its emulators, with what this libvirt's migration takes; the
+ * caller's. NULL: libvirt does not answer. Blocks: worker threads.
  */
-char **vmf_natives_get_parameters(virConnectPtr connection);
+VmfHostFacts *vmf_natives_gather(virConnectPtr connection);
 
 /*
  * Of a guest of this host, and in `ret_path`, the caller's, its emulator: NULL where it has none.

@@ -276,10 +276,10 @@ vmf_reply_add_qemu(VmfReply *self, virConnectPtr connection)
 {
     g_autoptr(VmfEmulator) emulator = NULL;
     gboolean able = vmf_reply_judge_qemu(self, connection, &emulator);
-    g_auto(GStrv) parameters = vmf_natives_get_parameters(connection);
+    g_autoptr(VmfHostFacts) host = vmf_natives_gather(connection);
 
-    if (parameters)
-        g_variant_dict_insert(&self->answer, "migrate-parameters", "^as", parameters);
+    if (host)
+        g_variant_dict_insert(&self->answer, "migrate-parameters", "^as", host->migrate_parameters);
     if (emulator)
         g_variant_dict_insert_value(&self->answer, "emulator",
                                     vmf_emulator_to_variant(emulator, FALSE));

@@ -128,13 +128,12 @@ vmf_precheck_find_latest(VmfPrecheck *self)
 }
 
 static gboolean
-vmf_precheck_ask_emulator(VmfPrecheck *self, virConnectPtr connection, const VmfArgv *argv,
+vmf_precheck_ask_emulator(VmfPrecheck *self, const VmfHostFacts *host, const VmfArgv *argv,
                           GError **error)
 {
     VmfProber *prober = vmf_daemon_get_prober(self->daemon);
     const char *path = self->domain->emulator;
     g_autoptr(VmfEmulator) emulator = vmf_prober_get_emulator(prober, path);
-    g_auto(GStrv) parameters = vmf_natives_get_parameters(connection);
     g_auto(GStrv) builtins = NULL;
 
     if (emulator->problem) {
@@ -142,8 +141,8 @@ vmf_precheck_ask_emulator(VmfPrecheck *self, virConnectPtr connection, const Vmf
         return FALSE;
     }
     self->version = emulator->version;
-    if (parameters)
-        vmf_native_find(emulator, (const char *const *)parameters, &self->native);
+    if (host)
+        vmf_native_find(emulator, (const char *const *)host->migrate_parameters, &self->native);
     self->types = vmf_argv_get_types(argv);
     builtins = vmf_prober_get_builtins(prober, path, argv->machine, error);
     for (char **type = builtins; type && *type; type++)
@@ -168,10 +167,14 @@ vmf_precheck_is_qemu(VmfPrecheck *self, virConnectPtr connection)
 static void
 vmf_precheck_look_here(VmfPrecheck *self, virConnectPtr connection)
 {
+    g_autoptr(VmfHostFacts) host = vmf_natives_gather(connection);
     g_autoptr(GError) problem = NULL;
 
+    if (host)
+        vmf_judge_keepalive(self->concerns, host->keepalive_interval, host->keepalive_count,
+                            vmf_daemon_get_config(self->daemon)->pump_patience);
     self->argv = vmf_precheck_get_argv(connection, self->xml, &problem);
-    if (!self->argv || !vmf_precheck_ask_emulator(self, connection, self->argv, &problem))
+    if (!self->argv || !vmf_precheck_ask_emulator(self, host, self->argv, &problem))
         vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE,
                          "source-unknown",
                          "what this host's QEMU will save is not known, and so not compared: %s",

@@ -194,6 +194,21 @@ vmf_judge_native(GPtrArray *concerns, const VmfNative *source, const VmfNative *
 }
 
 void
+vmf_judge_keepalive(GPtrArray *concerns, guint interval, guint count, guint patience)
+{
+    guint64 away = (guint64)interval * (count + 1ull);
+
+    if (interval == 0 || away >= patience)
+        return;
+    vmf_concerns_add(concerns, VMF_SEVERITY_INFO, VMF_ERROR_TIMED_OUT, "keepalive",
+                     "libvirt ends a migration when its connection to the destination is away for "
+                     "%u s, though a broken link is waited for %u s (Patience in vmferryd.conf); "
+                     "to wait as long, set keepalive_count = %u in qemu.conf here, and in "
+                     "libvirtd.conf or virtqemud.conf there",
+                     (guint)away, patience, (patience + interval - 1) / interval);
+}
+
+void
 vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap)
 {
     if (available == 0 || wanted <= available)

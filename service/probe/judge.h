@@ -42,6 +42,13 @@ void vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gbo
  */
 void vmf_judge_native(GPtrArray *concerns, const VmfNative *source, const VmfNative *destination);
 
+/*
+ * "keepalive": libvirt at the source, which asks the destination's every `interval` seconds (0:
+ * never) and hangs up after `count` questions without an answer, does not wait as long for a broken
+ * connection as the pumps do (`patience`, s).
+ */
+void vmf_judge_keepalive(GPtrArray *concerns, guint interval, guint count, guint patience);
+
 /* "memory": what the guest may use against what is free. */
 void vmf_judge_memory(GPtrArray *concerns, guint64 wanted, guint64 available, guint64 swap);
 

@@ -263,6 +263,23 @@ test_memory(void **state)
 }
 
 static void
+test_keepalive(void **state)
+{
+    g_autoptr(GPtrArray) concerns = vmf_concerns_new();
+    const VmfConcern *concern;
+
+    vmf_judge_keepalive(concerns, 0, 5, 120); /* libvirt never asks */
+    vmf_judge_keepalive(concerns, 5, 24, 120);
+    vmf_judge_keepalive(concerns, 86400, 86400, 120);
+    assert_int_equal(concerns->len, 0);
+    vmf_judge_keepalive(concerns, 5, 5, 120);
+    assert_concern(concerns, 0, "keepalive", VMF_SEVERITY_INFO);
+    concern = concerns->pdata[0];
+    assert_non_null(strstr(concern->message, "away for 30 s"));
+    assert_non_null(strstr(concern->message, "keepalive_count = 24"));
+}
+
+static void
 test_devices(void **state)
 {
     g_autoptr(VmfEmulator) there = emulator(FACTS);
@@ -355,7 +372,8 @@ main(void)
         cmocka_unit_test(test_concerns),    cmocka_unit_test(test_state),
         cmocka_unit_test(test_emulator),    cmocka_unit_test(test_memory),
         cmocka_unit_test(test_backends),    cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_postcopy),    cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_keepalive),   cmocka_unit_test(test_postcopy),
+        cmocka_unit_test(test_pack),
     };
 
     return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
