@@ -82,6 +82,21 @@ print_text(const char *guest, const char *host, GVariant *findings, gboolean ver
     }
 }
 
+/* A name that was forced and is not among what was found: mistyped, or there no more. */
+static void
+tell_unknown(GVariant *findings, char **forced)
+{
+    for (; forced && *forced; forced++) {
+        gboolean found = FALSE;
+
+        for (gsize i = 0; i < g_variant_n_children(findings) && !found; i++)
+            found = g_str_equal(finding_at(findings, i).name, *forced);
+        if (!found)
+            fprintf(stderr, "vmferry check: note: --force %s: nothing of that name was found\n",
+                    *forced);
+    }
+}
+
 static GVariant *
 options_of(const VmfGuestCheck *check, GError **error)
 {
@@ -119,6 +134,7 @@ vmf_ctl_check_guest(const char *guest, const char *host, const VmfGuestCheck *ch
         (void)vmf_ctl_fail(error);
         return STATUS_UNKNOWN;
     }
+    tell_unknown(findings, check->force);
     if (check->json)
         vmf_ctl_print_json(findings);
     else

@@ -118,6 +118,22 @@ test_maintenance(void **state)
     assert_int_equal(g_variant_n_children(after), 0);
 }
 
+/* A name that was mistyped would else look as if it had been of use. */
+static void
+test_force_of_nothing(void **state)
+{
+    VmfPair *pair = *state;
+    const char *const argv[] = {
+        vmf_program("VMFERRY"), "check", "--force", "nonsense", "running", "hostb", NULL};
+    g_autofree char *out = NULL;
+    g_autofree char *problems = NULL;
+
+    vmf_pair_start(pair);
+    assert_int_equal(vmf_host_run(pair->a, argv, &out, &problems), 0);
+    assert_non_null(strstr(out, "nothing speaks against"));
+    assert_non_null(strstr(problems, "--force nonsense: nothing of that name was found"));
+}
+
 static void
 test_refused(void **state)
 {
@@ -207,6 +223,7 @@ main(void)
         CASE(test_it_is_there),
         CASE(test_paused),
         CASE(test_maintenance),
+        CASE(test_force_of_nothing),
         CASE(test_refused),
         CASE(test_a_peer_that_lies),
         CASE(test_a_host_that_may_not_send),
