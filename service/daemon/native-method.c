@@ -70,7 +70,7 @@ vmf_native_method_wish(const VmfOptions *options)
         return options->method;
     if (options->parallel)
         return options->delta.compression == 0 ? VMF_METHOD_NONE : VMF_METHOD_ZSTD;
-    return options->delta.on ? VMF_METHOD_XBZRLE : VMF_METHOD_NONE;
+    return options->delta.on && options->delta.cache > 0 ? VMF_METHOD_XBZRLE : VMF_METHOD_NONE;
 }
 
 /* By whom it is missing, and what to do. */

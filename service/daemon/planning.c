@@ -14,6 +14,7 @@
 
 #define VMF_MIB (1024.0 * 1024)
 #define VMF_QEMU_OWN (48 * VMF_MIB) /* bytes of a QEMU process that are not the guest's memory */
+#define VMF_QEMU_CACHE_LEAST 4096   /* bytes: a page */
 #define VMF_CACHE_BEGIN                                                                            \
     (64ull << 20) /* bytes, that a cache of ours may have at the start at least */
 
@@ -101,6 +102,17 @@ vmf_planning_cache(const VmfPlanning *self, guint64 memory)
     return MIN(MAX(self->plan->setting.cache * 2, VMF_CACHE_BEGIN), MIN(memory, budget));
 }
 
+/* QEMU's own cache: what was said, as far as it is a power of two; or the plan's, 0: none. */
+static guint64
+vmf_planning_qemu_cache(const VmfPlanning *self)
+{
+    guint64 said = self->options->delta.cache;
+
+    if (self->cache_was_said && said > 0)
+        return MAX(1ull << g_bit_nth_msf(said, -1), VMF_QEMU_CACHE_LEAST);
+    return self->plan->setting.engine == VMF_ENGINES_NATIVE ? self->plan->setting.cache : 0;
+}
+
 static void
 vmf_planning_fill(VmfPlanning *self, guint64 memory)
 {
@@ -109,8 +121,6 @@ vmf_planning_fill(VmfPlanning *self, guint64 memory)
 
     options->barred = VMF_ENGINES_ALL & ~policy->engines;
     options->planned = vmf_engine_from_bit(self->plan->setting.engine);
-    if (self->plan->setting.engine == VMF_ENGINES_NATIVE)
-        options->qemu_cache = self->plan->setting.cache;
     options->throttle = policy->on_deadline == VMF_DEADLINE_THROTTLE;
     options->bandwidth = vmf_planning_bandwidth(policy, options->bandwidth);
     self->downtime_was_said = options->downtime != VMF_DOWNTIME_BY_POLICY;
@@ -122,6 +132,7 @@ vmf_planning_fill(VmfPlanning *self, guint64 memory)
     self->cache_was_said = options->delta.cache != VMF_CACHE_DEFAULT;
     if (!self->cache_was_said)
         options->delta.cache = vmf_planning_cache(self, memory);
+    options->qemu_cache = vmf_planning_qemu_cache(self);
 }
 
 VmfPlanning *

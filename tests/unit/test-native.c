@@ -237,7 +237,7 @@ check(const Case *c)
 
 #define ASKS(...)                                                                                  \
     {                                                                                              \
-        .engine = VMF_ENGINE_NATIVE, .delta = {TRUE, 0, VMF_COMPRESSION_AUTO}, __VA_ARGS__         \
+        .engine = VMF_ENGINE_NATIVE, .delta = {TRUE, 1, VMF_COMPRESSION_AUTO}, __VA_ARGS__         \
     }
 
 static void
@@ -270,7 +270,12 @@ test_methods(void **state)
         {ASKS(.parallel = 0, .method = VMF_METHOD_XBZRLE), &trixie, &none, VMF_METHOD_AUTO,
          "QEMU of there"},
         /* by what is said of deltas and compression in general */
-        {{.engine = VMF_ENGINE_NATIVE, .delta = {FALSE, 0, VMF_COMPRESSION_AUTO}},
+        {{.engine = VMF_ENGINE_NATIVE, .delta = {TRUE, 0, VMF_COMPRESSION_AUTO}},
+         &trixie,
+         &trixie,
+         VMF_METHOD_NONE,
+         "without"},
+        {{.engine = VMF_ENGINE_NATIVE, .delta = {FALSE, 1, VMF_COMPRESSION_AUTO}},
          &trixie,
          &trixie,
          VMF_METHOD_NONE,
