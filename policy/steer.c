@@ -12,6 +12,8 @@
 #define VMF_NEAR_PASSES 4             /* that are waited for an end that seems near */
 #define VMF_ANSWER_TIME 0.1           /* s: from an order to its effect */
 #define VMF_PACE_TIME 0.3             /* s, over which a pace is judged at least */
+#define VMF_LOOK_TIME 1.0             /* s, from one look to the next at most */
+#define VMF_DEADLINE_LATE 1.05        /* of the deadline, by which its action has been taken */
 #define VMF_HITS_LEAST 0.02           /* of what was asked for; below, deltas do not pay */
 #define VMF_OVERFLOWS_MOST 0.8        /* of the deltas; above, they do not pay */
 #define VMF_REUSE_PAYS 0.85           /* of the bytes, if deltas are to be tried again */
@@ -339,7 +341,22 @@ vmf_steer_guess_rest(const VmfSteer *self, const VmfObservation *seen, double re
     return pace > 0 ? rest / pace + VMF_ANSWER_TIME : 0;
 }
 
-/* Stopping the guest comes so much earlier as the rest takes to get through. */
+/*
+ * Whether the deadline's action is due at this look. Stopping the guest comes so much earlier as
+ * the rest takes to get through; during the first pass that would only make it stand longer. What
+ * takes no time is done at the look that is nearest, or now if the next one may come too late.
+ */
+static gboolean
+vmf_steer_is_due(const VmfSteer *self, const VmfObservation *seen, VmfActionKind kind, double need)
+{
+    double elapsed = (double)(seen->now - self->start.started) / G_USEC_PER_SEC;
+
+    if (kind == VMF_ACTION_SWITCHOVER && seen->pass > 1)
+        return elapsed + need >= self->deadline;
+    return elapsed + MIN(self->interval, VMF_LOOK_TIME) / 2 >= self->deadline ||
+           elapsed + VMF_LOOK_TIME > self->deadline * VMF_DEADLINE_LATE;
+}
+
 static void
 vmf_steer_watch_deadline(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
 {
@@ -347,7 +364,7 @@ vmf_steer_watch_deadline(VmfSteer *self, const VmfObservation *seen, VmfAction *
                                        [VMF_ACTION_POSTCOPY] = "switch to post-copy",
                                        [VMF_ACTION_ABORT] = "abort; the guest stays"};
     double elapsed = (double)(seen->now - self->start.started) / G_USEC_PER_SEC;
-    double interval = MIN(self->interval, 1);
+    double interval = MIN(self->interval, VMF_LOOK_TIME);
     /* As it will be at the next look, if nothing is done now. */
     double rest = MAX((double)seen->remaining - self->pace * interval, 0) +
                   vmf_steer_guess_written(self, seen, interval);
@@ -358,11 +375,7 @@ vmf_steer_watch_deadline(VmfSteer *self, const VmfObservation *seen, VmfAction *
     if (self->deadline <= 0 || self->ended || self->policy->on_deadline == VMF_DEADLINE_GO_ON ||
         self->policy->on_deadline == VMF_DEADLINE_THROTTLE)
         return;
-    /* During the first pass stopping early would only make it stand longer. What takes no time is
-     * done now or at the next look, whichever is nearer. */
-    if (elapsed +
-            (kind == VMF_ACTION_SWITCHOVER && seen->pass > 1 ? need : MIN(self->interval, 1) / 2) <
-        self->deadline)
+    if (!vmf_steer_is_due(self, seen, kind, need))
         return;
     self->ended = TRUE;
     if (kind == VMF_ACTION_POSTCOPY && !self->start.postcopy) {

@@ -13,9 +13,8 @@
 #include "sim.h"
 
 #define SHORT_RUN 400
-#define RELIEFS_MOST                                                                               \
-    2                  /* in a pass: a host without any free memory does not say how short it is   \
-                        */
+/* In a pass: a host without any free memory does not say how short it is. */
+#define RELIEFS_MOST 2
 #define TIMES_LONGER 3 /* that it may take than a setting which was right from the start */
 #define SHOWN 20       /* breaches, in words */
 
@@ -108,9 +107,7 @@ judge_deadline(Tally *tally, const VmfSimScenario *scenario, const VmfPolicy *po
         vmf_policy_get_deadline(policy, (guint64)scenario->guest.pages * VMF_SIM_PAGE);
     g_autofree char *more = g_strdup_printf("deadline %.1f s", deadline);
     gboolean in_time = result->seconds <= deadline * 1.05;
-    /* it is looked at once a second */
-    gboolean acted =
-        (result->acted > 0 ? result->acted : result->seconds) <= MAX(deadline * 1.05, deadline + 1);
+    gboolean acted = (result->acted > 0 ? result->acted : result->seconds) <= deadline * 1.05;
 
     if (deadline <= 0 || policy->on_deadline == VMF_DEADLINE_GO_ON ||
         policy->on_deadline == VMF_DEADLINE_THROTTLE)
