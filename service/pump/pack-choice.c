@@ -4,6 +4,7 @@
 #define PERIOD (100 * 1000)            /* µs that a decision is based on */
 #define PERIOD_RAW (50 * 1000)         /* the same while nothing is packed */
 #define SETTLE (50 * 1000)             /* µs of a trial in which buffers fill or drain */
+#define TRY_SOON (200 * 1000)          /* µs to the first trial of what was only foreseen */
 #define TRY_FIRST (700 * 1000)         /* µs between trials, at first */
 #define TRY_LAST (30 * G_USEC_PER_SEC) /* and in the end */
 #define TRY_RARER 4
@@ -16,6 +17,7 @@
 #define RESERVE 0.6    /* share of the time that a harder way may take */
 #define STARVED 0.7    /* share of the time with work, below which QEMU is what is waited for */
 #define CHEAP 0.25     /* share of a processor that packing may take, whatever is waited for */
+#define PROMISED 2     /* periods in a row that either is foreseen in: QEMU begins slowly */
 #define LEFT 0.6       /* of a sample's speed, when the other stages run beside it */
 #define SAMPLE_FIRST (256 * 1024)     /* bytes between two samples, at first */
 #define SAMPLE_LAST (4 * 1024 * 1024) /* and in the end */
@@ -54,6 +56,7 @@ vmf_pack_choice_go(VmfPackChoice *choice, guint at)
     choice->at = at;
     choice->since = choice->tried = choice->sum.end;
     choice->try_interval = TRY_FIRST;
+    choice->promised = 0;
 }
 
 /* Whether packing itself shall be another. */
@@ -95,14 +98,20 @@ vmf_pack_choice_foresee(VmfPackChoice *choice, double wall, double rate)
     double ratio = choice->sample_in / MAX(choice->sample_out, 1);
     gboolean blocked = (double)choice->sum.blocked / wall > BLOCKED;
     double speed = choice->speed * LEFT;
+    gboolean cheap, faster;
 
     if (choice->speed <= 0 || ratio < WORTH)
         return FALSE;
-    if (rate * (blocked ? ratio : 1) < choice->speed * CHEAP) {
-        vmf_pack_choice_go(choice, BEGIN);
+    cheap = rate * (blocked ? ratio : 1) < choice->speed * CHEAP;
+    faster = blocked && MIN(speed, rate * ratio) > rate * PROMISING;
+    choice->promised = cheap || faster ? choice->promised + 1 : 0;
+    if (choice->promised < PROMISED)
         return FALSE;
+    if (cheap) {
+        vmf_pack_choice_go(choice, BEGIN);
+        choice->try_interval = TRY_SOON;
     }
-    return blocked && MIN(speed, rate * ratio) > rate * PROMISING;
+    return faster && !cheap;
 }
 
 /* Packing. TRUE: as they are, bytes might go faster. */

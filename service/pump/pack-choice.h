@@ -6,8 +6,9 @@
  * is held up by nothing, or by processors. Now and then a few of them are packed aside, which costs
  * next to nothing and tells how much smaller they get, and how fast. From that and from what the
  * link drains follows what packing would give: if it takes a small part of a processor only, it is
- * begun; if it would be faster, it is tried for a moment, since how fast the other processors are
- * cannot be told from here. When a trial has failed the next one is far off.
+ * begun, and looked at again soon; if it would be faster, it is tried for a moment, since how fast
+ * the other processors are cannot be told from here. When a trial has failed the next one is far
+ * off.
  *
  * While packing pays: if the packer waited for the link it tries harder, as far as it would still
  * be fast enough; if it was busy all the time it tries less, and at times not at all. To try
@@ -36,6 +37,8 @@ typedef struct {
     int wanted; /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
     guint at;   /* of the ways */
     gint64 since;
+
+    guint promised; /* periods in a row for which packing was foreseen to be good */
 
     gboolean trying;     /* the other thing */
     gint64 tried;        /* when the last trial began; 0: never */
