@@ -82,8 +82,8 @@ vmf_one_sided_agree(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **e
 {
     const VmfAgreementTerms terms = {setup->id, "this host", "this host", g_get_real_time()};
     g_autoptr(VmfOffer) offer = vmf_host_offer_new(vmf_daemon_get_config(setup->daemon), NULL);
-    const char *const off[] = {VMF_FEATURE_TLS, VMF_FEATURE_ZSTD, VMF_FEATURE_NBD,
-                               VMF_FEATURE_RESUME, VMF_FEATURE_LIBVIRT_CHANNEL};
+    const char *const off[] = {VMF_FEATURE_TLS, VMF_FEATURE_CHECKSUM, VMF_FEATURE_ZSTD,
+                               VMF_FEATURE_NBD, VMF_FEATURE_RESUME,   VMF_FEATURE_LIBVIRT_CHANNEL};
 
     for (gsize i = 0; i < G_N_ELEMENTS(off); i++)
         vmf_offer_refuse(offer, off[i], "both pumps are on this host");

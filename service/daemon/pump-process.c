@@ -181,6 +181,8 @@ vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *load
                           vmf_agreement_has(agreement, VMF_FEATURE_XBZRLE));
     g_variant_dict_insert(&options, "unchanged", "b",
                           vmf_agreement_has(agreement, VMF_FEATURE_UNCHANGED));
+    g_variant_dict_insert(&options, "checksums", "b",
+                          vmf_agreement_has(agreement, VMF_FEATURE_CHECKSUM));
     if (window > 0)
         g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(window) - 1);
     if (side == VMF_PUMP_DESTINATION && patience > 0)

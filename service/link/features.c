@@ -22,6 +22,14 @@ static const VmfFeature vmf_feature_rows[] = {
         .summary = "the data link is encrypted: TLS 1.3 with a key of the migration's own",
     },
     {
+        .name = VMF_FEATURE_CHECKSUM,
+        .oldest = 1,
+        .newest = 1,
+        .stand = VMF_STAND_OFFERED,
+        .needs = {VMF_FEATURE_FRAMES},
+        .summary = "frames that are not encrypted carry checksums",
+    },
+    {
         .name = VMF_FEATURE_CHANNELS,
         .oldest = 1,
         .newest = 1,

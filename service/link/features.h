@@ -16,6 +16,7 @@
 /* Names of the rows, for the code that asks for them. */
 #define VMF_FEATURE_FRAMES "frames"
 #define VMF_FEATURE_TLS "tls"
+#define VMF_FEATURE_CHECKSUM "checksum"
 #define VMF_FEATURE_XBZRLE "xbzrle"
 #define VMF_FEATURE_UNCHANGED "unchanged"
 #define VMF_FEATURE_ZSTD "zstd"

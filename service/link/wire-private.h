@@ -4,6 +4,7 @@
 
 #include "base/watch.h"
 #include "link/proof.h"
+#include "link/sums.h"
 #include "link/tls.h"
 #include "link/wire.h"
 
@@ -17,12 +18,15 @@ struct VmfWire {
     gboolean secured;
     VmfTls *tls;    /* NULL: in the clear */
     VmfProof proof; /* in the clear only */
+    VmfSums *sums;  /* likewise; NULL: frames go without */
     VmfBuffer in;   /* sealed, or of the proof */
     VmfBuffer out;
 
     VmfSliceQueue urgent, queue;
-    gboolean in_frame; /* the front of `queue` has gone in part */
-    gboolean finish;   /* half-close when all is written */
+    gboolean
+        in_frame;    /* of the first in `queue` a part has gone, if only what `sums` put in front */
+    gboolean headed; /* that part is gone */
+    gboolean finish; /* half-close when all is written */
     gboolean finished;
     VmfChunk *chunk; /* that is received into */
     gsize filled;

@@ -50,8 +50,11 @@ vmf_wire_drop(VmfWire *wire, VmfSliceQueue *queue, gsize bytes)
     gsize front = vmf_slice_queue_peek(queue, 0)->length;
 
     vmf_slice_queue_drop(queue, bytes);
-    if (queue == &wire->queue)
-        wire->in_frame = bytes < front;
+    if (queue != &wire->queue)
+        return;
+    if (bytes == front && wire->sums)
+        wire->headed = !wire->headed;
+    wire->in_frame = bytes < front || wire->headed;
 }
 
 static gboolean
@@ -166,6 +169,8 @@ vmf_wire_add(VmfWire *wire, VmfSliceQueue *queue, VmfSlice frame)
         vmf_chunk_unref(frame.chunk);
         return;
     }
+    if (wire->sums)
+        vmf_slice_queue_push(queue, vmf_sums_seal(&frame, wire->pool));
     vmf_slice_queue_push(queue, frame);
     if (idle)
         vmf_wire_flush(wire);

@@ -209,9 +209,29 @@ vmf_wire_receive_sealed(VmfWire *wire)
         ;
 }
 
+/* Hands on the frames that are whole and right. */
+static void
+vmf_wire_check(VmfWire *wire, VmfSlice bytes)
+{
+    VmfSliceQueue *frame = vmf_sums_frame(wire->sums);
+    VmfSumsAnswer answer = VMF_SUMS_FRAME;
+    GError *error = NULL;
+
+    while (answer == VMF_SUMS_FRAME && !wire->freed && !wire->error) {
+        answer = vmf_sums_open(wire->sums, &bytes, &error);
+        while (answer == VMF_SUMS_FRAME && frame->count > 0 && !wire->freed && !wire->error) {
+            wire->events->received(wire->owner, vmf_slice_queue_peek(frame, 0));
+            vmf_slice_queue_drop(frame, vmf_slice_queue_peek(frame, 0)->length);
+        }
+    }
+    if (answer == VMF_SUMS_ERROR)
+        vmf_wire_break(wire, error);
+}
+
 static void
 vmf_wire_receive_clear(VmfWire *wire)
 {
+    VmfSlice slice;
     gsize n;
 
     if (!wire->secured) {
@@ -224,8 +244,13 @@ vmf_wire_receive_clear(VmfWire *wire)
     }
     n = vmf_wire_make_room(wire);
     n = vmf_wire_read(wire, wire->chunk->data + wire->filled, n);
-    if (n > 0)
+    slice = (VmfSlice){wire->chunk, wire->chunk->data + wire->filled, n};
+    if (n > 0 && wire->sums) {
+        wire->filled += n;
+        vmf_wire_check(wire, slice);
+    } else if (n > 0) {
         vmf_wire_deliver(wire, n);
+    }
 }
 
 static void
@@ -234,6 +259,7 @@ vmf_wire_unref(VmfWire *wire)
     if (--wire->refs > 0)
         return;
     g_clear_pointer(&wire->tls, vmf_tls_free);
+    g_clear_pointer(&wire->sums, vmf_sums_free);
     vmf_proof_clear(&wire->proof);
     vmf_buffer_clear(&wire->in);
     vmf_buffer_clear(&wire->out);
@@ -276,6 +302,7 @@ vmf_wire_set_up(VmfWire *wire, const VmfWireSetup *setup, GError **error)
         wire->tls = vmf_tls_new(setup->initiator, setup->secret, &wire->in, &wire->out, error);
         return wire->tls != NULL;
     }
+    wire->sums = setup->sums ? vmf_sums_new() : NULL;
     vmf_buffer_init(&wire->in, VMF_PROOF_MAX);
     vmf_buffer_init(&wire->out, 2 * VMF_PROOF_MAX);
     if (!vmf_proof_start(&wire->proof, setup->initiator, setup->secret, wire->out.data, &n, error))

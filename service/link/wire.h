@@ -40,6 +40,7 @@ typedef struct {
     gboolean initiator;
     gboolean encrypt;
     const uint8_t *secret; /* VMF_TICKET_SECRET_SIZE bytes, copied */
+    gboolean sums; /* where it is not encrypted: checksums (link/sums.h), as was agreed on */
 } VmfWireSetup;
 
 /* The pool must live longer. Fails with VMF_ERROR_FAILED. */

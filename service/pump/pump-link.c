@@ -400,7 +400,8 @@ vmf_pump_attach_link(VmfPump *pump, const VmfPumpAttach *attach, VmfPumpLinked l
     const VmfWireSetup setup = {.fd = attach->fd,
                                 .initiator = attach->initiator,
                                 .encrypt = pump->encrypt,
-                                .secret = vmf_pump_attach_secret(pump, attach)};
+                                .secret = vmf_pump_attach_secret(pump, attach),
+                                .sums = pump->options.checksums};
     g_autoptr(GError) error = NULL;
     VmfPumpLink *link = vmf_pump_find_link(pump, attach, &error);
 

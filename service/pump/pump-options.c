@@ -31,6 +31,7 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
         {"loadable", "@" VMF_LOADABLE_FORMAT, &loadable},
         {"patience", "u", &options.patience},
         {"kept", "t", &options.kept},
+        {"checksums", "b", &options.checksums},
     };
     guint log;
 

@@ -10,6 +10,7 @@ typedef struct {
     VmfLoadable *loadable; /* that of the stages; NULL: none */
     guint patience;        /* ms that a link which broke is waited for; 0: not at all */
     guint64 kept;          /* bytes that are kept for sending again; 0: the usual */
+    gboolean checksums;    /* of frames that are not encrypted */
 } VmfPumpOptions;
 
 /* `dict`: a{sv}, or NULL for none; vmf_loadable_free() what is in it. Fails with

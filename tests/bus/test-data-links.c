@@ -129,8 +129,8 @@ end_init(End *end, Fixture *fixture, const uint8_t *secret)
     *end = (End){0};
     if (!socket)
         fail_msg("dialling hostb: %s", error->message);
-    end->wire = vmf_wire_new(&(VmfWireSetup){fd, TRUE, TRUE, secret}, fixture->pool, &wire_events,
-                             end, &error);
+    end->wire = vmf_wire_new(&(VmfWireSetup){fd, TRUE, TRUE, secret, FALSE}, fixture->pool,
+                             &wire_events, end, &error);
     assert_non_null(end->wire);
     vmf_wait_until(is_secured_or_broken, end, "the end of the handshake");
 }

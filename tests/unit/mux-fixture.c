@@ -291,10 +291,10 @@ mux_connect(MuxFixture *f)
     memset(f->counts, 0, sizeof f->counts);
     f->peer_secured = f->peer_cut = FALSE;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    assert_true(vmf_mux_attach(f->mux, &(VmfWireSetup){fds[0], FALSE, FALSE, secret}, NULL));
+    assert_true(vmf_mux_attach(f->mux, &(VmfWireSetup){fds[0], FALSE, FALSE, secret, FALSE}, NULL));
     f->peer_fd = fds[1];
-    f->peer =
-        vmf_wire_new(&(VmfWireSetup){fds[1], TRUE, FALSE, secret}, f->pool, &peer_events, f, NULL);
+    f->peer = vmf_wire_new(&(VmfWireSetup){fds[1], TRUE, FALSE, secret, FALSE}, f->pool,
+                           &peer_events, f, NULL);
     mux_run_until(f->peer_secured && f->counts[VMF_FRAME_HELLO] == 1);
 }
 

@@ -10,6 +10,8 @@
 #include "link/frame.h"
 #include "link/wire.h"
 
+typedef enum { CLEAR, TLS, SUMS, MODES } Mode;
+
 typedef struct {
     VmfWire *wire;
     gboolean secured;
@@ -58,9 +60,9 @@ static const VmfWireEvents events = {on_secured, on_received, on_drained, on_bro
 
 static const uint8_t secrets[2][VMF_TICKET_SECRET_SIZE] = {{1, 2, 3}, {1, 2, 4}};
 
-/* `encrypt` and `secret` as each of both would have it. */
+/* `mode` and `secret` as each of both would have it. */
 static void
-pair_init(Pair *pair, const gboolean encrypt[2], const uint8_t *secret[2])
+pair_init(Pair *pair, const Mode mode[2], const uint8_t *secret[2])
 {
     int fds[2];
 
@@ -68,8 +70,11 @@ pair_init(Pair *pair, const gboolean encrypt[2], const uint8_t *secret[2])
     pair->pool = vmf_chunk_pool_new();
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     for (int i = 0; i < 2; i++) {
-        const VmfWireSetup setup = {
-            .fd = fds[i], .initiator = i == 0, .encrypt = encrypt[i], .secret = secret[i]};
+        const VmfWireSetup setup = {.fd = fds[i],
+                                    .initiator = i == 0,
+                                    .encrypt = mode[i] == TLS,
+                                    .secret = secret[i],
+                                    .sums = mode[i] == SUMS};
 
         pair->ends[i].received = g_byte_array_new();
         pair->ends[i].wire = vmf_wire_new(&setup, pair->pool, &events, &pair->ends[i], NULL);
@@ -135,13 +140,13 @@ send_many(Pair *pair, End *end)
 }
 
 static void
-both_ways(gboolean encrypt)
+both_ways(Mode mode)
 {
     Pair pair;
     g_autoptr(GByteArray) there = NULL;
     g_autoptr(GByteArray) back = NULL;
 
-    pair_init(&pair, (gboolean[]){encrypt, encrypt}, (const uint8_t *[]){secrets[0], secrets[0]});
+    pair_init(&pair, (Mode[]){mode, mode}, (const uint8_t *[]){secrets[0], secrets[0]});
     run_until(pair.ends[0].secured && pair.ends[1].secured);
     there = send_many(&pair, &pair.ends[0]);
     back = send_many(&pair, &pair.ends[1]);
@@ -167,21 +172,27 @@ both_ways(gboolean encrypt)
 static void
 test_tls(void **state)
 {
-    both_ways(TRUE);
+    both_ways(TLS);
 }
 
 static void
 test_clear(void **state)
 {
-    both_ways(FALSE);
+    both_ways(CLEAR);
 }
 
 static void
-refused(gboolean encrypt)
+test_sums(void **state)
+{
+    both_ways(SUMS);
+}
+
+static void
+refused(Mode mode)
 {
     Pair pair;
 
-    pair_init(&pair, (gboolean[]){encrypt, encrypt}, (const uint8_t *[]){secrets[0], secrets[1]});
+    pair_init(&pair, (Mode[]){mode, mode}, (const uint8_t *[]){secrets[0], secrets[1]});
     run_until(pair.ends[0].error && pair.ends[1].error);
     for (int i = 0; i < 2; i++) {
         assert_true(g_error_matches(pair.ends[i].error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED));
@@ -194,13 +205,13 @@ refused(gboolean encrypt)
 static void
 test_tls_wrong_secret(void **state)
 {
-    refused(TRUE);
+    refused(TLS);
 }
 
 static void
 test_clear_wrong_secret(void **state)
 {
-    refused(FALSE);
+    refused(CLEAR);
 }
 
 /* Whoever was told to encrypt does not talk in the clear, whatever the other side does. */
@@ -210,7 +221,8 @@ test_modes_do_not_mix(void **state)
     for (int i = 0; i < 2; i++) {
         Pair pair;
 
-        pair_init(&pair, (gboolean[]){i == 0, i == 1}, (const uint8_t *[]){secrets[0], secrets[0]});
+        pair_init(&pair, (Mode[]){i == 0 ? TLS : CLEAR, i == 0 ? CLEAR : TLS},
+                  (const uint8_t *[]){secrets[0], secrets[0]});
         /* random bytes may look like the beginning of a long record; so say that no more come */
         vmf_wire_finish(pair.ends[0].wire);
         run_until(pair.ends[1].error);
@@ -225,7 +237,7 @@ test_nothing_is_sent_before_the_proof(void **state)
 {
     Pair pair;
 
-    pair_init(&pair, (gboolean[]){TRUE, TRUE}, (const uint8_t *[]){secrets[0], secrets[0]});
+    pair_init(&pair, (Mode[]){TLS, TLS}, (const uint8_t *[]){secrets[0], secrets[0]});
     vmf_wire_send(pair.ends[1].wire, make_slice(&pair, 100, 0));
     assert_int_equal(vmf_wire_waiting(pair.ends[1].wire), 0);
     run_until(pair.ends[0].secured && pair.ends[1].secured);
@@ -244,8 +256,8 @@ test_garbage_instead_of_a_handshake(void **state)
 
         memset(garbage, 0x5a, sizeof garbage);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-        end.wire = vmf_wire_new(&(VmfWireSetup){fds[0], FALSE, encrypt, secrets[0]}, pool, &events,
-                                &end, NULL);
+        end.wire = vmf_wire_new(&(VmfWireSetup){fds[0], FALSE, encrypt, secrets[0], FALSE}, pool,
+                                &events, &end, NULL);
         assert_int_equal(write(fds[1], garbage, sizeof garbage), sizeof garbage);
         run_until(end.error);
         assert_true(g_error_matches(end.error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED));
@@ -268,8 +280,8 @@ test_an_endless_handshake(void **state)
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    end.wire =
-        vmf_wire_new(&(VmfWireSetup){fds[0], FALSE, TRUE, secrets[0]}, pool, &events, &end, NULL);
+    end.wire = vmf_wire_new(&(VmfWireSetup){fds[0], FALSE, TRUE, secrets[0], FALSE}, pool, &events,
+                            &end, NULL);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(write(fds[1], record, sizeof record), sizeof record);
         memset(record + 5, 0, 4);
@@ -287,13 +299,13 @@ test_an_endless_handshake(void **state)
 
 /* An urgent frame passes what waits, but not the inside of the frame that has begun. */
 static void
-urgent_order(gboolean encrypt)
+urgent_order(Mode mode)
 {
     Pair pair;
     gsize large = VMF_FRAME_PAYLOAD_MAX, position = 0;
     VmfSlice urgent;
 
-    pair_init(&pair, (gboolean[]){encrypt, encrypt}, (const uint8_t *[]){secrets[0], secrets[0]});
+    pair_init(&pair, (Mode[]){mode, mode}, (const uint8_t *[]){secrets[0], secrets[0]});
     run_until(pair.ends[0].secured && pair.ends[1].secured);
     for (guint i = 0; i < 8; i++)
         vmf_wire_send(pair.ends[0].wire, make_slice(&pair, large, 0));
@@ -312,49 +324,69 @@ urgent_order(gboolean encrypt)
 static void
 test_urgent_frames(void **state)
 {
-    urgent_order(FALSE);
-    urgent_order(TRUE);
+    for (Mode mode = CLEAR; mode < MODES; mode++)
+        urgent_order(mode);
 }
 
-/* A record that was changed on the way is not taken. */
+/* Carries bytes between two ends of sockets; of what goes from `left` on one is changed. */
 static void
-test_tls_finds_a_changed_record(void **state)
+relay(int left, int right, gboolean change)
 {
-    VmfChunkPool *pool = vmf_chunk_pool_new();
-    Pair pair = {.pool = pool};
-    int left[2], right[2];
     uint8_t buffer[65536];
-    gboolean changed = FALSE;
+    ssize_t n = read(left, buffer, sizeof buffer);
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, left), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, right), 0);
-    for (int i = 0; i < 2; i++) {
+    if (n > 0 && change)
+        buffer[n / 2] ^= 1;
+    if (n > 0)
+        assert_int_equal(write(right, buffer, (size_t)n), n);
+    n = read(right, buffer, sizeof buffer);
+    if (n > 0)
+        assert_int_equal(write(left, buffer, (size_t)n), n);
+}
+
+/* What was changed on the way is not taken, not even in part; what came before it was. */
+static void
+finds_a_change(Mode mode)
+{
+    Pair pair = {.pool = vmf_chunk_pool_new()};
+    const int pairs = 2;
+    int fds[2][2];
+    gboolean sent = FALSE, change = FALSE;
+
+    for (int i = 0; i < pairs; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds[i]), 0);
         pair.ends[i].received = g_byte_array_new();
         pair.ends[i].wire =
-            vmf_wire_new(&(VmfWireSetup){i ? right[0] : left[0], i == 0, TRUE, secrets[0]}, pool,
-                         &events, &pair.ends[i], NULL);
+            vmf_wire_new(&(VmfWireSetup){fds[i][0], i == 0, mode == TLS, secrets[0], mode == SUMS},
+                         pair.pool, &events, &pair.ends[i], NULL);
     }
     while (!pair.ends[1].error) {
-        ssize_t n = read(left[1], buffer, sizeof buffer);
-
-        if (n > 0 && changed)
-            buffer[n / 2] ^= 1;
-        if (n > 0)
-            assert_int_equal(write(right[1], buffer, (size_t)n), n);
-        n = read(right[1], buffer, sizeof buffer);
-        if (n > 0)
-            assert_int_equal(write(left[1], buffer, (size_t)n), n);
+        relay(fds[0][1], fds[1][1], change);
         g_main_context_iteration(NULL, FALSE);
-        if (pair.ends[0].secured && pair.ends[1].secured && !changed) {
-            changed = TRUE;
+        change = pair.ends[1].received->len == 500;
+        if (pair.ends[0].secured && pair.ends[1].secured && !sent)
+            vmf_wire_send(pair.ends[0].wire, make_slice(&pair, 500, 0));
+        else if (change)
             vmf_wire_send(pair.ends[0].wire, make_slice(&pair, 1000, 0));
-        }
+        sent = pair.ends[0].secured && pair.ends[1].secured;
     }
     assert_true(g_error_matches(pair.ends[1].error, VMF_ERROR, VMF_ERROR_LINK_BROKEN));
-    assert_int_equal(pair.ends[1].received->len, 0);
-    close(left[1]);
-    close(right[1]);
+    assert_int_equal(pair.ends[1].received->len, 500);
+    for (int i = 0; i < pairs; i++)
+        close(fds[i][1]);
     pair_clear(&pair);
+}
+
+static void
+test_tls_finds_a_change(void **state)
+{
+    finds_a_change(TLS);
+}
+
+static void
+test_sums_find_a_change(void **state)
+{
+    finds_a_change(SUMS);
 }
 
 /* What the other side said before it hung up is read, though our own writing fails first. */
@@ -363,7 +395,7 @@ test_last_words_are_read(void **state)
 {
     Pair pair;
 
-    pair_init(&pair, (gboolean[]){FALSE, FALSE}, (const uint8_t *[]){secrets[0], secrets[0]});
+    pair_init(&pair, (Mode[]){CLEAR, CLEAR}, (const uint8_t *[]){secrets[0], secrets[0]});
     run_until(pair.ends[0].secured && pair.ends[1].secured);
     vmf_wire_send(pair.ends[1].wire, make_slice(&pair, 100, 0));
     g_clear_pointer(&pair.ends[1].wire, vmf_wire_free);
@@ -380,6 +412,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_clear),
+        cmocka_unit_test(test_sums),
         cmocka_unit_test(test_tls_wrong_secret),
         cmocka_unit_test(test_clear_wrong_secret),
         cmocka_unit_test(test_modes_do_not_mix),
@@ -387,7 +420,8 @@ main(void)
         cmocka_unit_test(test_garbage_instead_of_a_handshake),
         cmocka_unit_test(test_an_endless_handshake),
         cmocka_unit_test(test_urgent_frames),
-        cmocka_unit_test(test_tls_finds_a_changed_record),
+        cmocka_unit_test(test_tls_finds_a_change),
+        cmocka_unit_test(test_sums_find_a_change),
         cmocka_unit_test(test_last_words_are_read),
     };
 
