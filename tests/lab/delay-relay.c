@@ -4,7 +4,10 @@
  * on, and hands every byte over when it is so many milliseconds old. The kernel's netem is not
  * everywhere.
  *
- *     delay-relay [--delay MS] [--buffer MIB] LISTEN-ADDRESS PORT TO-ADDRESS PORT
+ *     delay-relay [--delay MS | --damage MIB] [--buffer MIB] LISTEN-ADDRESS PORT TO-ADDRESS PORT
+ *
+ * With --damage it does not wait, and of so many MiB that go one way it changes a byte, as a bad
+ * switch does.
  *
  * Memory is bounded: a direction holds at most --buffer, then it reads no more. What the way can
  * carry at a time is that per delay; how fast it is, the interface behind it says. The kernel's own
@@ -59,6 +62,7 @@ typedef struct Link {
 
 typedef struct {
     int64_t delay; /* ns */
+    size_t damage; /* one byte of that many; 0: none */
     size_t buffer; /* bytes */
     struct sockaddr_in listen, to;
     int poll, listener;
@@ -145,6 +149,15 @@ link_new(Relay *relay, int fd)
 
 /* ---- bytes ---- */
 
+/* Of `n` bytes that have come; the one in the middle of each `damage` of them. */
+static void
+way_damage(const Relay *relay, Way *way, size_t n)
+{
+    for (size_t at = way->read; relay->damage && at < way->read + n; at++)
+        if (at % relay->damage == relay->damage / 2)
+            way->ring[at % relay->buffer] ^= 1;
+}
+
 /* -1: the socket broke; 1: something was read; 0: nothing now. */
 static int
 way_read(Relay *relay, Way *way, int fd, int64_t time)
@@ -165,6 +178,7 @@ way_read(Relay *relay, Way *way, int fd, int64_t time)
         way->end = time + relay->delay;
         return 1;
     }
+    way_damage(relay, way, (size_t)n);
     way->read += (size_t)n;
     if (way->read - way->written > relay->most)
         relay->most = way->read - way->written;
@@ -330,6 +344,7 @@ main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"delay", required_argument, NULL, 'd'},
+        {"damage", required_argument, NULL, 'c'},
         {"buffer", required_argument, NULL, 'b'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -340,11 +355,13 @@ main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'd')
             relay.delay = atol(optarg) * INT64_C(1000000);
+        else if (option == 'c')
+            relay = (Relay){.damage = (size_t)atol(optarg) << 20, .buffer = relay.buffer};
         else if (option == 'b')
             relay.buffer = (size_t)atol(optarg) << 20;
         else
             errx(option == 'h' ? 0 : 2,
-                 "usage: delay-relay [--delay MS] [--buffer MIB] LISTEN PORT TO PORT");
+                 "usage: delay-relay [--delay MS | --damage MIB] [--buffer MIB] LISTEN PORT TO PORT");
     }
     if (argc - optind != 4 || relay.delay < 0 || relay.buffer == 0)
         errx(2, "expected two addresses and ports; see delay-relay --help");

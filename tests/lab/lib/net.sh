@@ -40,19 +40,19 @@ net_rate() {
 
 relay_port=16531
 
-# net_delay MS|none: each vmferryd dials its peer by way of a relay in its own host
-net_delay() {
+# net_relay delay|damage N|none: each vmferryd dials its peer by way of a relay in its own host
+net_relay() {
     local host peer pid=$lab_dir/relay
-    [[ $1 == none || $1 =~ ^[0-9]{1,4}$ ]] || die "delay: '$1' is no number of milliseconds"
+    [[ $2 == none || $2 =~ ^[0-9]{1,4}$ ]] || die "$1: '$2' is no number of up to four digits"
     for host in $hosts; do
         peer=hosta
         [[ $host != hosta ]] || peer=hostb
         [[ ! -s $pid.$host ]] || on_host "$host" kill "$(<"$pid.$host")"
         rm -f "$pid.$host"
-        if [[ $1 == none ]]; then
+        if [[ $2 == none ]]; then
             peer_address "$host" "$peer" "$peer"
         else
-            relay_start "$host" "$1" "$(peer_ip "$peer")" >"$pid.$host"
+            relay_start "$host" "$1" "$2" "$(peer_ip "$peer")" >"$pid.$host"
             peer_address "$host" "$peer" "127.0.0.1:$relay_port"
         fi
     done
@@ -65,11 +65,11 @@ peer_ip() {
     [[ $1 == hosta ]] && echo 10.9.0.1 || echo 10.9.0.2
 }
 
-# relay_start HOST MS ADDRESS: prints its pid, as the host knows it
+# relay_start HOST delay|damage N ADDRESS: prints its pid, as the host knows it
 relay_start() {
     # shellcheck disable=SC2016 # that shell fills it in
-    on_host "$1" sh -c '/run/lab/dir/tools/delay-relay --delay "$1" 127.0.0.1 "$2" "$3" 16530 \
-        </dev/null >"$4" 2>&1 & echo $!' sh "$2" "$relay_port" "$3" "/run/lab/dir/relay.$1.log"
+    on_host "$1" sh -c '/run/lab/dir/tools/delay-relay "--$1" "$2" 127.0.0.1 "$3" "$4" 16530 \
+        </dev/null >"$5" 2>&1 & echo $!' sh "$2" "$3" "$relay_port" "$4" "/run/lab/dir/relay.$1.log"
 }
 
 # peer_address HOST PEER ADDRESS: where HOST finds PEER
