@@ -147,3 +147,12 @@ vmf_migration_note_iteration(VmfMigration *self, guint iteration)
     if (iteration > vmf_bus_migration_get_iteration(self->bus))
         vmf_bus_migration_set_iteration(self->bus, iteration);
 }
+
+guint
+vmf_migration_get_iteration(VmfMigration *self)
+{
+    guint iteration = 0;
+
+    g_object_get(self->bus, "iteration", &iteration, NULL);
+    return iteration;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What migration.c (its life, and what it is), migration-figures.c (what is noted of its course)
- * and migration-requests.c (what is asked of it) share. See migration.h.
+ * What migration.c (its life, and what it is), migration-figures.c (what is noted of its course),
+ * migration-requests.c (what is asked of it) and migration-save.c (what outlives a vmferryd) share.
+ * See migration.h.
  */
 #pragma once
 
@@ -26,6 +27,7 @@ struct _VmfMigration {
     double progress;
     gboolean has_figures; /* of the whole job */
     GCond figures;
+    GHashTable *kept; /* section -> a{sv} */
 
     /* main loop: when the bytes on the wire were noted first and last, and what LinkRate is */
     gint64 wire_begin;
@@ -33,6 +35,9 @@ struct _VmfMigration {
     guint64 wire_bytes;
     double wire_rate;
 };
+
+/* A state by its name on the bus; "stalled" is running. FALSE: none that is not final. */
+gboolean vmf_migration_parse_state(const char *name, VmfState *ret);
 
 /* Shows the settings on the bus. */
 void vmf_migration_show_delta(VmfMigration *self, const VmfDelta *delta);

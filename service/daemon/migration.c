@@ -16,6 +16,7 @@ enum {
     SIGNAL_JOB,
     SIGNAL_STATISTICS,
     SIGNAL_STATE,
+    SIGNAL_KEPT,
     SIGNAL_FINISHED,
     SIGNALS
 };
@@ -57,6 +58,12 @@ vmf_migration_get_peer(VmfMigration *self)
     return self->peer;
 }
 
+const char *
+vmf_migration_get_origin(VmfMigration *self)
+{
+    return vmf_bus_migration_get_origin(self->bus);
+}
+
 gboolean
 vmf_migration_is_led_by_us(VmfMigration *self)
 {
@@ -67,6 +74,15 @@ gboolean
 vmf_migration_is_outgoing(VmfMigration *self)
 {
     return g_str_equal(vmf_bus_migration_get_direction(self->bus), "out");
+}
+
+gint64
+vmf_migration_get_started(VmfMigration *self)
+{
+    guint64 started = 0;
+
+    g_object_get(self->bus, "started", &started, NULL);
+    return (gint64)started;
 }
 
 GDBusObjectSkeleton *
@@ -87,6 +103,18 @@ gboolean
 vmf_migration_is_finished(VmfMigration *self)
 {
     return vmf_migration_get_state(self) >= VMF_STATE_COMPLETED;
+}
+
+gboolean
+vmf_migration_parse_state(const char *name, VmfState *ret)
+{
+    for (guint i = 0; i < VMF_STATE_COMPLETED; i++)
+        if (g_str_equal(name, vmf_state_names[i])) {
+            *ret = (VmfState)i;
+            return TRUE;
+        }
+    *ret = VMF_STATE_RUNNING;
+    return g_str_equal(name, "stalled");
 }
 
 /* Forward only; TRUE when it is a change. */
@@ -249,6 +277,15 @@ vmf_migration_set_decisions(VmfMigration *self, GPtrArray *decisions)
     vmf_bus_migration_set_decisions(self->bus, g_variant_builder_end(&list));
 }
 
+GVariant *
+vmf_migration_get_decisions(VmfMigration *self)
+{
+    GVariant *decisions = NULL;
+
+    g_object_get(self->bus, "decisions", &decisions, NULL);
+    return decisions;
+}
+
 static void
 vmf_migration_finalize(GObject *object)
 {
@@ -260,6 +297,7 @@ vmf_migration_finalize(GObject *object)
     g_free(self->peer);
     g_clear_object(&self->bus);
     g_clear_object(&self->object);
+    g_hash_table_unref(self->kept);
     g_mutex_clear(&self->lock);
     g_cond_clear(&self->figures);
     G_OBJECT_CLASS(vmf_migration_parent_class)->finalize(object);
@@ -287,6 +325,8 @@ vmf_migration_class_init(VmfMigrationClass *class)
         "statistics", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_VARIANT);
     vmf_migration_signals[SIGNAL_STATE] =
         g_signal_new("state", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    vmf_migration_signals[SIGNAL_KEPT] =
+        g_signal_new("kept", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     vmf_migration_signals[SIGNAL_FINISHED] =
         g_signal_new("finished", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
@@ -296,6 +336,8 @@ vmf_migration_init(VmfMigration *self)
 {
     g_mutex_init(&self->lock);
     g_cond_init(&self->figures);
+    self->kept =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
     self->bus = vmf_bus_migration_skeleton_new();
 }
 

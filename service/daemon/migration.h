@@ -5,9 +5,10 @@
  * What drives it is VmfOutgoing on the source and VmfIncoming on the destination. The setters may
  * be called from any thread; signals are emitted on the main loop: "cancel" and "postcopy"
  * (somebody asked for it), "bandwidth", "delta" and "downtime" (they are others), "job" (VmfJob *)
- * and "statistics" (GVariant *) as they were noted, "state" (it is another, but not final), and
- * "finished" (a final state, once). State goes preparing -> running -> switching -> [postcopy] ->
- * completed|failed|cancelled, never back; what comes after a final state is ignored.
+ * and "statistics" (GVariant *) as they were noted, "state" (it is another, but not final), "kept"
+ * (on any thread: there is more to be kept), and "finished" (a final state, once). State goes
+ * preparing -> running -> switching -> [postcopy] -> completed|failed|cancelled, never back; what
+ * comes after a final state is ignored.
  */
 #pragma once
 
@@ -48,6 +49,22 @@ typedef struct {
 
 VmfMigration *vmf_migration_new(const VmfMigrationInit *init);
 
+/* ---- what the next vmferryd is to know of it (record.h); any thread ---- */
+
+/* A section besides the properties, a{sv}, taken if floating; emits "kept". */
+void vmf_migration_keep(VmfMigration *migration, const char *section, GVariant *values);
+
+/* All: properties, in section "Migration", and what was kept; a{sa{sv}}, floating. */
+GVariant *vmf_migration_save(VmfMigration *migration);
+
+/*
+ * As it was when that was saved: still running, with its figures, and what was kept.
+ * Error: INVALID_ARGUMENT, with what is wrong.
+ */
+VmfMigration *vmf_migration_restore(GVariant *sections, GError **error);
+
+/* ---- ---- */
+
 /* 8 to 36 characters of [0-9a-f-]: it becomes part of object and socket paths. */
 gboolean vmf_migration_id_is_valid(const char *id);
 
@@ -56,6 +73,12 @@ const char *vmf_migration_get_domain(VmfMigration *migration);
 const char *vmf_migration_get_uuid(VmfMigration *migration);
 const char *vmf_migration_get_peer(VmfMigration *migration);
 gboolean vmf_migration_is_outgoing(VmfMigration *migration);
+
+/* µs since the epoch. Any thread. */
+gint64 vmf_migration_get_started(VmfMigration *migration);
+
+/* As Migration.Origin; borrowed. Main loop. */
+const char *vmf_migration_get_origin(VmfMigration *migration);
 
 /* Its origin is "vmferry": libvirt was asked by the source's vmferryd. */
 gboolean vmf_migration_is_led_by_us(VmfMigration *migration);
@@ -102,6 +125,9 @@ void vmf_migration_note_job(VmfMigration *migration, const VmfJob *job);
 void vmf_migration_wait_figures(VmfMigration *migration, guint milliseconds);
 void vmf_migration_note_iteration(VmfMigration *migration, guint iteration);
 
+/* QEMU's pass; 0: none has begun, as far as is known. Any thread. */
+guint vmf_migration_get_iteration(VmfMigration *migration);
+
 /*
  * Cache of pages: bytes it has and may have (0: not known), and share of misses (< 0: as it was).
  */
@@ -112,6 +138,9 @@ void vmf_migration_note_outlook(VmfMigration *migration, double progress, double
 
 /* An array of VmfDecision (policy/decision.h), whose times are monotonic. */
 void vmf_migration_set_decisions(VmfMigration *migration, GPtrArray *decisions);
+
+/* As the bus shows them; the caller's. */
+GVariant *vmf_migration_get_decisions(VmfMigration *migration);
 
 /*
  * Main loop only: emits "cancel". Errors: NO_SUCH_MIGRATION (it is over), NOT_SUPPORTED (post-copy:

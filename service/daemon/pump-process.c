@@ -25,7 +25,9 @@ struct _VmfPump {
     char *id;
     VmfPumpSide side;
     char *socket_path;
-    GSubprocess *process;
+    GSubprocess *process; /* NULL: adopted */
+    VmfProcessId process_id;
+    guint wanted; /* the last channel that was told of */
     GDBusConnection *connection;
     VmfBusPump *proxy;
     GMutex lock; /* for `ended` and `ended_cond` */
@@ -69,9 +71,13 @@ vmf_pump_on_ended(VmfBusPump *proxy, const char *name, const char *message, GVar
     vmf_pump_set_ended(self, error);
 }
 
+/* Numbers ascend; what was adopted may be told twice. */
 static void
 vmf_pump_on_wanted(VmfBusPump *proxy, guint channel, const char *kind, VmfPump *self)
 {
+    if (channel <= self->wanted)
+        return;
+    self->wanted = channel;
     g_signal_emit(self, vmf_pump_signals[SIGNAL_WANTED], 0, channel, kind);
 }
 
@@ -133,7 +139,12 @@ vmf_pump_launch(VmfPump *self, const VmfConfig *config, GSocket *control, GError
     g_subprocess_launcher_take_fd(launcher, dup(g_socket_get_fd(control)), VMF_PUMP_CONTROL_FD);
     self->process = g_subprocess_launcher_spawn(launcher, error, config->pump_path, "--control-fd",
                                                 fd, "--user", config->pump_user, NULL);
-    return self->process != NULL;
+    if (!self->process)
+        return FALSE;
+    (void)vmf_process_id_get(
+        (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(self->process), NULL, 10),
+        &self->process_id);
+    return TRUE;
 }
 
 static gboolean
@@ -235,6 +246,74 @@ vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
                 "cannot start %s: %s%s", config->pump_path, problem->message,
                 self->process ? "; what it says is in vmferryd's log" : "");
     return NULL;
+}
+
+/* ---- one that is there ---- */
+
+VmfPump *
+vmf_pump_adopt(const VmfConfig *config, const char *id, VmfPumpSide side,
+               const VmfProcessId *process, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(VmfPump) self = g_object_new(VMF_TYPE_PUMP, NULL);
+    g_autoptr(GError) problem = NULL;
+
+    self->id = g_strdup(id);
+    self->side = side;
+    self->process_id = *process;
+    self->socket_path = vmf_pump_socket_path(config->run_directory, id);
+    if ((process->pid == 0 || vmf_process_id_lives(process)) &&
+        vmf_pump_connect(self, cancellable, &problem))
+        return g_steal_pointer(&self);
+    if (!vmf_process_id_lives(process)) {
+        (void)g_unlink(self->socket_path);
+        return NULL;
+    }
+    problem = vmf_error_normalize(g_steal_pointer(&problem));
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PUMP_FAILED, "its vmferry-pump does not answer: %s",
+                problem->message);
+    return NULL;
+}
+
+static gboolean
+vmf_pump_tell(gpointer data)
+{
+    VmfPump *self = data;
+    GVariant *wanted = vmf_bus_pump_get_wanted_channels(self->proxy);
+    GVariantIter iter;
+    guint channel;
+    const char *kind;
+
+    vmf_pump_on_statistics(self->proxy, NULL, self);
+    vmf_pump_on_lost_links(self->proxy, NULL, self);
+    if (wanted) {
+        g_variant_iter_init(&iter, wanted);
+        while (g_variant_iter_next(&iter, "(u&s)", &channel, &kind))
+            vmf_pump_on_wanted(self->proxy, channel, kind, self);
+    }
+    if (g_dbus_connection_is_closed(self->connection)) /* before its signal was connected */
+        vmf_pump_on_closed(self->connection, TRUE, NULL, self);
+    return G_SOURCE_REMOVE;
+}
+
+void
+vmf_pump_tell_again(VmfPump *self)
+{
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, vmf_pump_tell, g_object_ref(self),
+                               g_object_unref);
+}
+
+void
+vmf_pump_get_process(VmfPump *self, VmfProcessId *ret)
+{
+    *ret = self->process_id;
+}
+
+gboolean
+vmf_pump_was_linked(VmfPump *self)
+{
+    const char *state = vmf_bus_pump_get_state(self->proxy);
+
+    return g_strcmp0(state, "waiting") != 0 && g_strcmp0(state, "started") != 0;
 }
 
 /* ---- what it is told ---- */
@@ -346,7 +425,7 @@ vmf_pump_on_stubborn(gpointer data)
 
     if (!vmf_pump_has_ended(self)) {
         vmf_warn(self->id, "the pump does not stop; killing it");
-        g_subprocess_force_exit(self->process);
+        vmf_process_id_kill(&self->process_id);
     }
     return G_SOURCE_REMOVE;
 }

@@ -14,6 +14,7 @@
 
 #include "daemon/config.h"
 #include "daemon/delta.h"
+#include "daemon/process-id.h"
 #include "link/agreement.h"
 #include "link/ticket.h"
 
@@ -28,6 +29,26 @@ typedef enum { VMF_PUMP_SOURCE, VMF_PUMP_DESTINATION } VmfPumpSide;
 VmfPump *vmf_pump_spawn(const VmfConfig *config, const char *id, VmfPumpSide side,
                         const uint8_t secret[VMF_TICKET_SECRET_SIZE], VmfAgreement *agreement,
                         GVariant *loadable, GCancellable *cancellable, GError **error);
+
+/*
+ * One that an earlier vmferryd started and that goes on: `process` is it, or, pid 0, that vmferryd
+ * had no time to say. NULL without an error: it is gone, and its socket removed. Blocks. Errors:
+ * PUMP_FAILED (it does not answer).
+ */
+VmfPump *vmf_pump_adopt(const VmfConfig *config, const char *id, VmfPumpSide side,
+                        const VmfProcessId *process, GCancellable *cancellable, GError **error);
+
+/*
+ * What it said before anybody listened: "statistics", "lost-links" and "channel-wanted" are emitted
+ * on the main loop, and "ended" if it has. Any thread.
+ */
+void vmf_pump_tell_again(VmfPump *pump);
+
+/* For who may have to adopt it. */
+void vmf_pump_get_process(VmfPump *pump, VmfProcessId *ret);
+
+/* Whether it ever had a data link, as far as it said when it was adopted. */
+gboolean vmf_pump_was_linked(VmfPump *pump);
 
 /*
  * Data link `number` (org.vmferry1.Pump), which was dialled with the ticket of that secret. Blocks

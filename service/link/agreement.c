@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/agreement-private.h"
 
+#include "base/error.h"
+
 static void
 vmf_agreed_free(gpointer data)
 {
@@ -166,4 +168,32 @@ vmf_agreement_encode(const VmfAgreement *agreement)
                                   agreed->parameters);
     }
     return g_variant_ref_sink(g_variant_builder_end(&builder));
+}
+
+VmfAgreement *
+vmf_agreement_restore(const VmfAgreementTerms *terms, GVariant *described, GError **error)
+{
+    VmfAgreement *agreement;
+    GVariantIter iter;
+    const char *name, *why;
+    guint version;
+    GVariant *parameters;
+
+    if (!g_variant_is_of_type(described, G_VARIANT_TYPE("a(susa{sv})")) ||
+        g_variant_n_children(described) > VMF_OFFER_ROWS_MAX) {
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "not a list of features");
+        return NULL;
+    }
+    agreement = vmf_agreement_alloc(terms);
+    g_variant_iter_init(&iter, described);
+    while (g_variant_iter_next(&iter, "(&su&s@a{sv})", &name, &version, &why, &parameters)) {
+        VmfAgreed *agreed = g_new0(VmfAgreed, 1);
+
+        agreed->name = g_strdup(name);
+        agreed->version = version;
+        agreed->why = version > 0 ? NULL : g_strdup(why);
+        agreed->parameters = parameters;
+        g_ptr_array_add(agreement->rows, agreed);
+    }
+    return agreement;
 }

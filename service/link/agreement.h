@@ -65,3 +65,10 @@ const guint8 *vmf_agreement_get_digest(const VmfAgreement *agreement);
 /* For people and the bus, a(susa{sv}): name, version or 0, why it is off or "", parameters;
  * in order of names. The caller's. */
 GVariant *vmf_agreement_describe(const VmfAgreement *agreement);
+
+/*
+ * What vmf_agreement_describe() made, as an agreement again, for who has carried it so far; of no
+ * use for a start, as it has no digest. Error: PROTOCOL (not of that type, or too large).
+ */
+VmfAgreement *vmf_agreement_restore(const VmfAgreementTerms *terms, GVariant *described,
+                                    GError **error);
