@@ -19,6 +19,7 @@
 #include "daemon/port.h"
 #include "daemon/socket-path.h"
 #include "daemon/sockets.h"
+#include "daemon/takeover.h"
 #include "link/control.h"
 
 #define VMF_BUS_NAME "org.vmferry1"
@@ -181,6 +182,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     /* The port is ours, so no other vmferryd uses the folder. */
     vmf_leftovers_remove(self->config->run_directory);
     g_signal_connect(self->natives, "changed", G_CALLBACK(vmf_daemon_on_natives), self);
+    vmf_takeover_run(self);
     vmf_libvirt_start(self->libvirt);
     if (self->config->capture && !vmf_capturer_turn_on(self->capturer, &problem))
         vmf_warn(NULL, "%s; migrations go as without vmferry", problem->message);

@@ -191,7 +191,9 @@ vmf_follow_ask(VmfFollow *self, const char *libvirt_uri)
         return VMF_GUEST_LEFT;
     if (stream_failed && vmf_guest_is_torn(domain)) /* its job waits to be resumed */
         return VMF_GUEST_STAYS;
-    if (virDomainGetJobInfo(domain, &job) < 0 || job.type != VIR_DOMAIN_JOB_NONE)
+    if (virDomainGetJobInfo(domain, &job) < 0)
+        return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT ? VMF_GUEST_STAYS : VMF_GUEST_MOVING;
+    if (job.type != VIR_DOMAIN_JOB_NONE)
         return VMF_GUEST_MOVING;
     return VMF_GUEST_STAYS;
 }
@@ -250,6 +252,32 @@ vmf_follow_run(VmfFollow *self, VmfPump *pump, const char *libvirt_uri, GError *
     g_set_error_literal(error, VMF_ERROR, VMF_ERROR_LIBVIRT_FAILED,
                         "libvirt ended its migration and the guest is still on this host; what it "
                         "told the one who started it says why");
+    return FALSE;
+}
+
+/* The stream is not waited for: it may be that none came, and none will. */
+gboolean
+vmf_follow_take_up(VmfFollow *self, VmfPump *pump, const char *libvirt_uri, GError **error)
+{
+    gulong ended = 0;
+    VmfWhereabouts where;
+
+    if (pump) {
+        ended = g_signal_connect(pump, "ended", G_CALLBACK(vmf_follow_on_pump_ended), self);
+        vmf_follow_set_pump(self, pump);
+    }
+    where = vmf_follow_ask(self, libvirt_uri);
+    if (where == VMF_GUEST_MOVING)
+        where = vmf_follow_wait_verdict(self, libvirt_uri);
+    vmf_follow_close(self);
+    if (pump)
+        g_signal_handler_disconnect(pump, ended);
+    if (where == VMF_GUEST_LEFT)
+        return TRUE;
+    g_set_error_literal(
+        error, VMF_ERROR, VMF_ERROR_LIBVIRT_FAILED,
+        "libvirt's migration ended and the guest is still on this host; as vmferryd "
+        "was restarted meanwhile, libvirtd's log alone says why");
     return FALSE;
 }
 

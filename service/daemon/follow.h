@@ -43,5 +43,12 @@ gboolean vmf_follow_take(VmfFollow *follow, const char *kind, GSocket *connectio
  */
 gboolean vmf_follow_run(VmfFollow *follow, VmfPump *pump, const char *libvirt_uri, GError **error);
 
+/*
+ * Likewise of a migration that was under way before, and may be over: of an earlier vmferryd.
+ * `pump` NULL: it is gone, or there is none.
+ */
+gboolean vmf_follow_take_up(VmfFollow *follow, VmfPump *pump, const char *libvirt_uri,
+                            GError **error);
+
 /* Takes nothing more, and drops what waits; what waits in vmf_follow_run() returns. */
 void vmf_follow_close(VmfFollow *follow);

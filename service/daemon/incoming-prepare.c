@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "daemon/guest.h"
 #include "daemon/incoming-private.h"
+#include "daemon/keeper.h"
+#include "daemon/kept.h"
 #include "daemon/peer.h"
 #include "daemon/socket-path.h"
 #include "link/control.h"
@@ -97,6 +99,11 @@ vmf_incoming_add_link(VmfIncoming *self, guint number, GError **error)
                     "data link %u; further ones are 1 to %d", number, VMF_INCOMING_LINKS - 1);
         return NULL;
     }
+    if (self->adopting) { /* any other error than those by which the source gives up */
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_FAILED,
+                            "vmferryd was restarted and takes the migration over; try again");
+        return NULL;
+    }
     if (!vmf_agreement_has(self->agreement, feature)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_AGREEMENT_REFUSED,
                     "data link %u was not agreed on (feature %s)", number, feature);
@@ -123,17 +130,11 @@ vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
     VmfIncoming *self = data;
     g_autoptr(GDBusMethodInvocation) invocation = g_steal_pointer(&self->preparing);
     g_autoptr(GError) error = NULL;
+    VmfPump *pump;
 
-    self->pump = g_task_propagate_pointer(G_TASK(result), &error);
-    if (self->pump) {
-        self->dialler =
-            vmf_dialler_new(self->pump, vmf_incoming_id(self), self->path, self->uid,
-                            vmf_daemon_get_config(self->daemon)->libvirt_socket, self->agreement);
-        if (self->captured)
-            vmf_dialler_use_ports(self->dialler, self->dname,
-                                  &vmf_daemon_get_config(self->daemon)->capture_ports);
-        vmf_incoming_listen_to_pump(self);
-    }
+    pump = g_task_propagate_pointer(G_TASK(result), &error);
+    if (pump)
+        vmf_incoming_take_pump(self, pump);
     if (self->pump && vmf_pump_has_ended(self->pump)) /* before its signal was connected */
         error = g_error_new_literal(VMF_ERROR, VMF_ERROR_PUMP_FAILED,
                                     "the destination's vmferry-pump ended at once");
@@ -188,6 +189,16 @@ vmf_incoming_new(VmfDaemon *daemon, VmfMigration *migration, const VmfIncomingRe
     return self;
 }
 
+/* From here on the next vmferryd knows of it. */
+static void
+vmf_incoming_keep(VmfIncoming *self)
+{
+    const VmfKeptIncoming kept = {self->dname, self->resume, self->agreement};
+
+    vmf_kept_set_incoming(self->migration, &kept);
+    vmf_keeper_start(self->migration, vmf_daemon_get_config(self->daemon)->run_directory);
+}
+
 void
 vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBusLink *skeleton,
                      GDBusMethodInvocation *invocation)
@@ -217,6 +228,7 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
     self->skeleton = g_object_ref(skeleton);
     self->preparing = invocation;
     vmf_incoming_listen(self);
+    vmf_incoming_keep(self);
     vmf_info(request->id, "%s sends guest '%s'", vmf_migration_get_peer(migration), request->name);
     vmf_daemon_add_incoming(daemon, request->id, self);
     task = g_task_new(NULL, NULL, vmf_incoming_prepared, self);

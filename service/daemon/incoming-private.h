@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What incoming.c (life and end) and incoming-prepare.c (beginning) share. See incoming.h. */
+/*
+ * What incoming.c (life and end), incoming-prepare.c (beginning) and incoming-takeover.c (of one
+ * that an earlier vmferryd prepared) share. See incoming.h.
+ */
 #pragma once
 
 #include "daemon/dialler.h"
@@ -10,7 +13,7 @@ struct VmfIncoming {
     VmfDaemon *daemon; /* outlives it */
     VmfMigration *migration;
     VmfPeer *peer;
-    GDBusConnection *link;
+    GDBusConnection *link; /* that it was prepared over; NULL: an earlier vmferryd's */
     VmfAgreement *agreement;
     char *dname;
     char *path;        /* QEMU's socket */
@@ -25,6 +28,8 @@ struct VmfIncoming {
     GDBusMethodInvocation *preparing; /* Prepare, until it is answered */
     GDBusMethodInvocation *finishing; /* Finish, likewise */
 
+    gboolean adopting;    /* there may be a pump in a moment */
+    VmfProcessId process; /* then */
     VmfPump *pump;
     VmfDialler *dialler;
     GError *pump_error;
@@ -40,8 +45,11 @@ const char *vmf_incoming_id(VmfIncoming *incoming);
 /* From now on what is wanted of the migration, and libvirt tells of its guest, is heard. */
 void vmf_incoming_listen(VmfIncoming *incoming);
 
-/* There is a pump: so is what it says. */
-void vmf_incoming_listen_to_pump(VmfIncoming *incoming);
+/* There is a pump: so is what it says, and what it wants is dialled. */
+void vmf_incoming_take_pump(VmfIncoming *incoming, VmfPump *pump);
+
+/* There is none any more: the source has some time to say how it ended, then libvirt is asked. */
+void vmf_incoming_expect_verdict(VmfIncoming *incoming);
 
 /* It is ready: a data link has to come within its time. */
 void vmf_incoming_expect_link(VmfIncoming *incoming);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/guest.h"
+#include "daemon/kept.h"
 #include "daemon/link-service.h"
 #include "daemon/peer.h"
 #include "daemon/socket-path.h"
@@ -53,7 +54,7 @@ vmf_incoming_free(VmfIncoming *self)
     g_clear_error(&self->verdict);
     g_object_unref(self->migration);
     g_object_unref(self->peer);
-    g_object_unref(self->link);
+    g_clear_object(&self->link);
     vmf_agreement_unref(self->agreement);
     g_free(self->dname);
     g_free(self->path);
@@ -78,7 +79,7 @@ vmf_incoming_decide(VmfIncoming *self, const GError *verdict)
         return;
     self->decided = TRUE;
     self->verdict = verdict ? g_error_copy(verdict) : NULL;
-    if (self->preparing)
+    if (self->preparing || self->adopting)
         return; /* there may be a pump in a moment */
     if (!self->pump || vmf_pump_has_ended(self->pump)) {
         vmf_incoming_end(self);
@@ -194,6 +195,12 @@ vmf_incoming_on_silence(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+void
+vmf_incoming_expect_verdict(VmfIncoming *self)
+{
+    vmf_incoming_set_timer(self, VMF_VERDICT_PATIENCE, vmf_incoming_on_silence);
+}
+
 static void
 vmf_incoming_on_pump_ended(VmfPump *pump, const GError *error, VmfIncoming *self)
 {
@@ -202,7 +209,7 @@ vmf_incoming_on_pump_ended(VmfPump *pump, const GError *error, VmfIncoming *self
     if (self->decided)
         vmf_incoming_end(self);
     else
-        vmf_incoming_set_timer(self, VMF_VERDICT_PATIENCE, vmf_incoming_on_silence);
+        vmf_incoming_expect_verdict(self);
 }
 
 static void
@@ -301,33 +308,55 @@ typedef struct {
 } VmfCancel;
 
 static void
+vmf_incoming_cancel_alone(VmfIncoming *self, const char *why)
+{
+    g_autoptr(GError) error =
+        g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled at the destination");
+
+    vmf_warn(vmf_incoming_id(self), "%s cannot be asked to cancel: %s",
+             vmf_migration_get_peer(self->migration), why);
+    vmf_incoming_decide(self, error);
+}
+
+static void
 vmf_incoming_cancel_told(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autofree VmfCancel *cancel = data;
     g_autofree char *id = cancel->id;
     VmfIncoming *self = vmf_daemon_find_incoming(cancel->daemon, id);
     g_autoptr(GError) problem = NULL;
-    g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) answer =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &problem);
 
     if (answer || !self)
         return;
     problem = vmf_error_normalize(g_steal_pointer(&problem));
-    vmf_warn(id, "%s cannot be asked to cancel: %s", vmf_migration_get_peer(self->migration),
-             problem->message);
-    error = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled at the destination");
-    vmf_incoming_decide(self, error);
+    vmf_incoming_cancel_alone(self, problem->message);
+}
+
+/* The one that it came over, or any: another vmferryd may be there by now, here or there. */
+static GDBusConnection *
+vmf_incoming_find_link(VmfIncoming *self)
+{
+    if (self->link && !g_dbus_connection_is_closed(self->link))
+        return g_object_ref(self->link);
+    return vmf_peer_peek_link(self->peer, NULL);
 }
 
 static void
 vmf_incoming_on_cancel(VmfMigration *migration, VmfIncoming *self)
 {
-    VmfCancel *cancel = g_new0(VmfCancel, 1);
+    g_autoptr(GDBusConnection) link = vmf_incoming_find_link(self);
+    VmfCancel *cancel;
 
+    if (!link) {
+        vmf_incoming_cancel_alone(self, "it is not connected");
+        return;
+    }
+    cancel = g_new0(VmfCancel, 1);
     cancel->daemon = self->daemon;
     cancel->id = g_strdup(vmf_incoming_id(self));
-    g_dbus_connection_call(self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Cancel",
+    g_dbus_connection_call(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Cancel",
                            g_variant_new("(s)", cancel->id), NULL, G_DBUS_CALL_FLAGS_NONE,
                            VMF_CANCEL_TIMEOUT, NULL, vmf_incoming_cancel_told, cancel);
 }
@@ -338,9 +367,13 @@ static void
 vmf_incoming_on_lifecycle(VmfLibvirt *libvirt, const char *uuid, int event, int detail,
                           VmfIncoming *self)
 {
-    if (event == VIR_DOMAIN_EVENT_RESUMED && detail == VIR_DOMAIN_EVENT_RESUMED_POSTCOPY &&
-        g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
+    if (event != VIR_DOMAIN_EVENT_RESUMED ||
+        !g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
+        return;
+    if (detail == VIR_DOMAIN_EVENT_RESUMED_POSTCOPY)
         vmf_migration_set_state(self->migration, VMF_STATE_POSTCOPY);
+    else if (detail == VIR_DOMAIN_EVENT_RESUMED_MIGRATED && !self->pump && !self->preparing)
+        vmf_incoming_decide(self, NULL); /* its pump is history, and the source may be silent */
 }
 
 /* ---- hearing of all that ---- */
@@ -355,8 +388,16 @@ vmf_incoming_listen(VmfIncoming *self)
 }
 
 void
-vmf_incoming_listen_to_pump(VmfIncoming *self)
+vmf_incoming_take_pump(VmfIncoming *self, VmfPump *pump)
 {
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
+
+    self->pump = pump;
+    self->dialler = vmf_dialler_new(pump, vmf_incoming_id(self), self->path, self->uid,
+                                    config->libvirt_socket, self->agreement);
+    if (self->captured)
+        vmf_dialler_use_ports(self->dialler, self->dname, &config->capture_ports);
+    vmf_kept_set_pump(self->migration, pump);
     g_signal_connect(self->pump, "ended", G_CALLBACK(vmf_incoming_on_pump_ended), self);
     g_signal_connect(self->pump, "statistics", G_CALLBACK(vmf_incoming_on_statistics), self);
     g_signal_connect(self->pump, "lost-links", G_CALLBACK(vmf_incoming_on_lost_links), self);

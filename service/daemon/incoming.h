@@ -7,6 +7,9 @@
  *   channel        the pump asks for QEMU's socket, this daemon dials it
  *   Link.Finish    the source says how it ended; everything goes
  *
+ * Its record (record.h) lets the next vmferryd go on with it; the source may finish it, or bring a
+ * link that broke, as soon as that one listens.
+ *
  * When the source falls silent, what libvirt says of the guest decides. Main loop; what blocks is
  * done in a thread. A VmfIncoming belongs to its daemon and goes by itself when it is over.
  */
@@ -33,6 +36,13 @@ typedef struct {
 /* Answers `invocation`, sooner or later. */
 void vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request,
                           VmfBusLink *skeleton, GDBusMethodInvocation *invocation);
+
+/*
+ * One that an earlier vmferryd prepared, from the sections of its record (record.h); `migration` is
+ * on the bus already. Error: INVALID_ARGUMENT, PROTOCOL (what was kept is not sensible).
+ */
+gboolean vmf_incoming_take_over(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
+                                GVariant *sections, GError **error);
 
 /* A data connection that showed a ticket of this migration. */
 void vmf_incoming_take_data(VmfIncoming *incoming, GSocket *socket, const char *from,

@@ -99,8 +99,7 @@ vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError 
         g_propagate_error(error, g_error_copy(libvirt_error));
 }
 
-/* From here on a cancel aborts libvirt's job; one that came before is an error now. */
-static gboolean
+gboolean
 vmf_outgoing_set_domain(VmfOutgoing *self, virDomainPtr domain, GError **error)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
@@ -119,11 +118,25 @@ vmf_outgoing_set_domain(VmfOutgoing *self, virDomainPtr domain, GError **error)
 static gboolean
 vmf_outgoing_goes_on(VmfOutgoing *self, const GError *problem)
 {
-    if (!self->torn || !self->unattended || vmf_pump_has_ended(self->pump))
+    if (!self->torn || !self->unattended || !self->pump || vmf_pump_has_ended(self->pump))
         return FALSE;
     vmf_warn(vmf_outgoing_id(self), "%s; QEMU goes on by itself", problem->message);
     return vmf_follow_run(self->unattended, self->pump,
                           vmf_daemon_get_config(self->daemon)->libvirt_uri, NULL);
+}
+
+gboolean
+vmf_outgoing_conclude(VmfOutgoing *self, virDomainPtr domain, const GError *problem, GError **error)
+{
+    vmf_outgoing_set_domain(self, NULL, NULL);
+    if (!problem)
+        return TRUE;
+    self->torn = (domain && vmf_guest_is_torn(domain)) ||
+                 vmf_migration_get_state(self->migration) == VMF_STATE_POSTCOPY;
+    if (vmf_outgoing_goes_on(self, problem))
+        return TRUE;
+    vmf_outgoing_set_failure(self, problem, error);
+    return FALSE;
 }
 
 gboolean
@@ -133,7 +146,6 @@ vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
     g_autoptr(virConnect) connection = vmf_libvirt_open(config->libvirt_uri, error);
     g_autoptr(virDomain) domain = NULL;
     g_autoptr(GError) problem = NULL;
-    gboolean result;
 
     if (connection)
         domain = vmf_guest_lookup(connection, vmf_migration_get_uuid(self->migration), error);
@@ -141,13 +153,6 @@ vmf_outgoing_migrate(VmfOutgoing *self, GError **error)
         return FALSE;
     vmf_migration_set_state(self->migration, self->options->postcopy_resume ? VMF_STATE_POSTCOPY
                                                                             : VMF_STATE_RUNNING);
-    result = vmf_outgoing_call_libvirt(self, domain, &problem);
-    vmf_outgoing_set_domain(self, NULL, NULL);
-    self->torn = !result && (vmf_guest_is_torn(domain) ||
-                             vmf_migration_get_state(self->migration) == VMF_STATE_POSTCOPY);
-    if (problem && vmf_outgoing_goes_on(self, problem))
-        return TRUE;
-    if (problem)
-        vmf_outgoing_set_failure(self, problem, error);
-    return result;
+    vmf_outgoing_call_libvirt(self, domain, &problem);
+    return vmf_outgoing_conclude(self, domain, problem, error);
 }

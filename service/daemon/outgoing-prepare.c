@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/abort.h"
 #include "daemon/doorway.h"
+#include "daemon/kept.h"
 #include "daemon/link-answer.h"
 #include "daemon/link-service.h"
 #include "daemon/negotiation.h"
@@ -82,8 +83,7 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     return vmf_outgoing_read_answer(self, answer, error);
 }
 
-/* From here on it is heard, and told; takes the reference. */
-static void
+void
 vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
 {
     VmfDelta delta;
@@ -97,6 +97,7 @@ vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
     vmf_migration_get_delta(self->migration, &delta);
     vmf_pump_set_delta(pump, &delta);
     g_mutex_unlock(&self->lock);
+    vmf_kept_set_pump(self->migration, pump);
 }
 
 static gboolean
@@ -139,7 +140,7 @@ vmf_outgoing_set_taker(VmfOutgoing *self, VmfDoorwaySetup *setup)
         .cancellable = self->cancellable,
     };
 
-    if (self->options->postcopy && g_str_equal(setup->kind, "qemu")) {
+    if (self->options->postcopy && self->link && g_str_equal(setup->kind, "qemu")) {
         setup->taken = vmf_outgoing_on_taken_for_postcopy;
         setup->data = vmf_preempt_new(&preempt);
         setup->release = (GDestroyNotify)vmf_preempt_unref;
@@ -165,7 +166,7 @@ vmf_outgoing_open_doorway(VmfOutgoing *self, const char *path, const char *kind,
     return doorway != NULL;
 }
 
-static gboolean
+gboolean
 vmf_outgoing_open_doorways(VmfOutgoing *self, GError **error)
 {
     g_autofree char *nbd = vmf_socket_path_for_nbd(self->path);
@@ -242,5 +243,8 @@ vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
 gboolean
 vmf_outgoing_prepare(VmfOutgoing *self, GError **error)
 {
-    return vmf_outgoing_choose(self, error) && vmf_outgoing_lay_way(self, error);
+    if (!vmf_outgoing_choose(self, error) || !vmf_outgoing_lay_way(self, error))
+        return FALSE;
+    vmf_kept_set_options(self->migration, self->options);
+    return TRUE;
 }

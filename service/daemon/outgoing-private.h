@@ -6,6 +6,7 @@
  *   outgoing-choose.c   the talk with the peer, and the engine that follows from it
  *   outgoing-prepare.c  what comes before libvirt: check, pump, doorways
  *   outgoing-migrate.c  libvirt's migration, and what came of it
+ *   outgoing-takeover.c the same of one that an earlier vmferryd began
  */
 #pragma once
 
@@ -54,6 +55,8 @@ typedef struct {
     GError *pump_error;
     gboolean torn;         /* the guest's memory is on both hosts */
     VmfFollow *unattended; /* post-copy: what QEMU does when libvirt has given up; or NULL */
+    VmfFollow *taken;      /* begun by an earlier vmferryd: what libvirt does; or NULL */
+    VmfProcessId process;  /* its pump then */
 } VmfOutgoing;
 
 const char *vmf_outgoing_id(VmfOutgoing *outgoing);
@@ -68,6 +71,32 @@ gboolean vmf_outgoing_prepare(VmfOutgoing *outgoing, GError **error);
 
 /* Until libvirt says how it ended. */
 gboolean vmf_outgoing_migrate(VmfOutgoing *outgoing, GError **error);
+
+/* Instead of both, for one that an earlier vmferryd began. */
+gboolean vmf_outgoing_take_up(VmfOutgoing *outgoing, GError **error);
+
+/* ---- parts of them ---- */
+
+/* It is heard and told from now on; takes the reference. */
+void vmf_outgoing_take_pump(VmfOutgoing *outgoing, VmfPump *pump);
+
+/* The sockets that libvirt and QEMU come to. Error: FAILED. */
+gboolean vmf_outgoing_open_doorways(VmfOutgoing *outgoing, GError **error);
+
+/*
+ * From here on a cancel aborts libvirt's job on `domain`, NULL: no more. FALSE and CANCELLED when
+ * there was one before.
+ */
+gboolean vmf_outgoing_set_domain(VmfOutgoing *outgoing, virDomainPtr domain, GError **error);
+
+/* What came of it, as libvirt says: `problem`, or NULL. `domain` may be NULL: not there. */
+gboolean vmf_outgoing_conclude(VmfOutgoing *outgoing, virDomainPtr domain, const GError *problem,
+                               GError **error);
+
+/* A new one, with what listens and steers; goes by itself after vmf_outgoing_run(). */
+VmfOutgoing *vmf_outgoing_new(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
+                              VmfOptions *options, VmfFollow *follow);
+void vmf_outgoing_run(VmfOutgoing *outgoing);
 
 /* Where the guest is when it did not end well, in words; the caller's. */
 char *vmf_outgoing_fate(VmfOutgoing *outgoing);

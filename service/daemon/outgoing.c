@@ -8,6 +8,7 @@
 #include "daemon/engine.h"
 #include "daemon/host-offer.h"
 #include "daemon/job-watch.h"
+#include "daemon/keeper.h"
 #include "daemon/lessons.h"
 #include "daemon/link-service.h"
 #include "daemon/negotiation.h"
@@ -52,6 +53,7 @@ vmf_outgoing_free(gpointer data)
     vmf_options_free(self->options);
     g_clear_pointer(&self->follow, vmf_follow_unref);
     g_clear_pointer(&self->unattended, vmf_follow_unref);
+    g_clear_pointer(&self->taken, vmf_follow_unref);
     g_mutex_clear(&self->lock);
     explicit_bzero(self->secret, sizeof self->secret);
     g_free(self);
@@ -154,6 +156,22 @@ vmf_outgoing_on_pump_ended(VmfPump *pump, const GError *error, VmfOutgoing *self
 
 /* ---- the end (worker) ---- */
 
+/* It may be lost on the way, or have been that of an earlier vmferryd. */
+static void
+vmf_outgoing_renew_link(VmfOutgoing *self, gboolean dial)
+{
+    g_autoptr(GSocketAddress) remote = NULL;
+    GDBusConnection *link;
+
+    if (self->link && !g_dbus_connection_is_closed(self->link))
+        return;
+    link = dial ? vmf_peer_get_link(self->peer, NULL, &remote, NULL)
+                : vmf_peer_peek_link(self->peer, NULL);
+    if (link)
+        g_set_object(&self->link, link);
+    g_clear_object(&link);
+}
+
 /* The destination cleans up while we wait; when it cannot hear us it finds out by itself. */
 static void
 vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
@@ -162,14 +180,9 @@ vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
     g_autoptr(GError) problem = NULL;
     VmfError code = error && error->domain == VMF_ERROR ? (VmfError)error->code : VMF_ERROR_FAILED;
 
-    if (!error && g_dbus_connection_is_closed(self->link)) { /* it was lost on the way */
-        g_autoptr(GSocketAddress) remote = NULL;
-        GDBusConnection *link = vmf_peer_get_link(self->peer, NULL, &remote, NULL);
-
-        if (link)
-            g_set_object(&self->link, link);
-        g_clear_object(&link);
-    }
+    vmf_outgoing_renew_link(self, error == NULL || self->taken);
+    if (!self->link)
+        return;
     answer = g_dbus_connection_call_sync(
         self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
         g_variant_new("(sss)", vmf_outgoing_id(self), error ? vmf_error_name(code) : "",
@@ -201,7 +214,9 @@ vmf_outgoing_thread(gpointer data)
     VmfOutgoing *self = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (vmf_outgoing_prepare(self, &error))
+    if (self->taken)
+        vmf_outgoing_take_up(self, &error);
+    else if (vmf_outgoing_prepare(self, &error))
         vmf_outgoing_migrate(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_autofree char *fate = vmf_outgoing_fate(self);
@@ -239,12 +254,11 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
     vmf_outgoing_free(self);
 }
 
-static void
-vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options,
-                   VmfFollow *follow)
+VmfOutgoing *
+vmf_outgoing_new(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options,
+                 VmfFollow *follow)
 {
     VmfOutgoing *self = g_new0(VmfOutgoing, 1);
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, vmf_outgoing_done, self);
 
     self->daemon = daemon;
     self->migration = g_object_ref(migration);
@@ -265,8 +279,6 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     g_signal_connect(migration, "bandwidth", G_CALLBACK(vmf_outgoing_on_bandwidth), self);
     g_signal_connect(migration, "delta", G_CALLBACK(vmf_outgoing_on_delta), self);
     g_signal_connect(migration, "state", G_CALLBACK(vmf_outgoing_on_state), self);
-    vmf_info(vmf_outgoing_id(self), "guest '%s' goes to %s", vmf_migration_get_domain(migration),
-             vmf_migration_get_peer(migration));
     self->watch = vmf_job_watch_start(migration, vmf_daemon_get_libvirt(daemon),
                                       vmf_daemon_get_config(daemon)->libvirt_uri);
     self->pilot = vmf_pilot_start(migration, vmf_daemon_get_libvirt(daemon),
@@ -274,10 +286,28 @@ vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, Vm
     self->switchover = vmf_switchover_start(migration, vmf_daemon_get_libvirt(daemon),
                                             vmf_daemon_get_config(daemon)->libvirt_uri);
     vmf_lessons_watch(vmf_daemon_get_lessons(daemon), migration);
+    return self;
+}
+
+void
+vmf_outgoing_run(VmfOutgoing *self)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, vmf_outgoing_done, self);
+
     g_task_set_task_data(task, self, NULL);
     /* A thread of its own: it waits for hours, and GTask's pool is small and everybody's. */
-    vmf_workers_add(vmf_daemon_get_workers(daemon), task);
+    vmf_workers_add(vmf_daemon_get_workers(self->daemon), task);
     g_thread_unref(g_thread_new("migration", vmf_outgoing_thread, g_object_ref(task)));
+}
+
+static void
+vmf_outgoing_begin(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer, VmfOptions *options,
+                   VmfFollow *follow)
+{
+    vmf_info(vmf_migration_get_id(migration), "guest '%s' goes to %s",
+             vmf_migration_get_domain(migration), vmf_migration_get_peer(migration));
+    vmf_keeper_start(migration, vmf_daemon_get_config(daemon)->run_directory);
+    vmf_outgoing_run(vmf_outgoing_new(daemon, migration, peer, options, follow));
 }
 
 void

@@ -28,9 +28,6 @@ struct _VmfPeer {
     guint links; /* open, in both directions */
 };
 
-/* The open link that this side dialled, or NULL, without dialling. Any thread. */
-GDBusConnection *vmf_peer_peek_link(VmfPeer *peer, GSocketAddress **ret_remote);
-
 /* Says Hello and notes the answer. Blocks: worker threads. Errors: as vmf_peer_get_link(). */
 gboolean vmf_peer_hello(VmfPeer *peer, GDBusConnection *link, GCancellable *cancellable,
                         GError **error);

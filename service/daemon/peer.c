@@ -184,7 +184,8 @@ vmf_peer_peek_link(VmfPeer *self, GSocketAddress **ret_remote)
 
     if (!self->link || g_dbus_connection_is_closed(self->link))
         return NULL;
-    *ret_remote = g_object_ref(self->remote);
+    if (ret_remote)
+        *ret_remote = g_object_ref(self->remote);
     return g_object_ref(self->link);
 }
 

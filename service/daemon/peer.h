@@ -31,6 +31,9 @@ GDBusObjectSkeleton *vmf_peer_get_object(VmfPeer *peer);
 GDBusConnection *vmf_peer_get_link(VmfPeer *peer, GCancellable *cancellable,
                                    GSocketAddress **ret_remote, GError **error);
 
+/* Likewise if there is one, else NULL: never blocks. Any thread; `ret_remote` may be NULL. */
+GDBusConnection *vmf_peer_peek_link(VmfPeer *peer, GSocketAddress **ret_remote);
+
 /* Calls of one peer that may wait for their answer at once, over all its links. */
 #define VMF_PEER_CALLS_MAX 144
 

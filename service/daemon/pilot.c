@@ -74,6 +74,7 @@ vmf_pilot_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *libvir
     self->libvirt = g_object_ref(libvirt);
     self->uri = g_strdup(libvirt_uri);
     self->options = options;
+    self->passes = vmf_migration_get_iteration(migration) > 0; /* of one that was taken over */
     if (options->timeout)
         self->timer = g_timeout_add_seconds(options->timeout, vmf_pilot_on_timeout, self);
     if (options->postcopy) {

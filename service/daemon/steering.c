@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/steering.h"
+#include "daemon/steering-private.h"
 
 #include "base/log.h"
 #include "daemon/host-memory.h"
@@ -252,8 +252,8 @@ vmf_steering_explain_policy(VmfSteering *self)
                                       policy->problem ? policy->problem : ""));
 }
 
-VmfSteering *
-vmf_steering_new(const VmfSteeringSetup *setup)
+static VmfSteering *
+vmf_steering_alloc(const VmfSteeringSetup *setup)
 {
     VmfSteering *self = g_new0(VmfSteering, 1);
     VmfHostMemory memory;
@@ -261,12 +261,21 @@ vmf_steering_new(const VmfSteeringSetup *setup)
     vmf_host_memory_read(&memory);
     self->start = setup->start;
     self->start.source_free = memory.free;
-    self->start.started = g_get_monotonic_time();
+    if (self->start.started == 0)
+        self->start.started = g_get_monotonic_time();
     self->migration = g_object_ref(setup->migration);
     self->libvirt = g_object_ref(setup->libvirt);
     self->uri = g_strdup(setup->libvirt_uri);
     self->policy = setup->policy;
     self->decisions = setup->decisions ? setup->decisions : vmf_decisions_new();
+    return self;
+}
+
+VmfSteering *
+vmf_steering_new(const VmfSteeringSetup *setup)
+{
+    VmfSteering *self = vmf_steering_alloc(setup);
+
     vmf_steering_explain_policy(self);
     vmf_steering_tell(self);
     return self;
@@ -307,13 +316,29 @@ vmf_steering_on_finished(VmfMigration *migration, VmfSteering *self)
     vmf_steering_free(self);
 }
 
+static void
+vmf_steering_connect(VmfSteering *self)
+{
+    self->ours = TRUE;
+    g_signal_connect(self->migration, "job", G_CALLBACK(vmf_steering_on_own_job), self);
+    g_signal_connect(self->migration, "statistics", G_CALLBACK(vmf_steering_on_statistics), self);
+    g_signal_connect(self->migration, "finished", G_CALLBACK(vmf_steering_on_finished), self);
+}
+
 void
 vmf_steering_attach(const VmfSteeringSetup *setup)
 {
     VmfSteering *self = vmf_steering_new(setup);
 
-    self->ours = TRUE;
-    g_signal_connect(setup->migration, "job", G_CALLBACK(vmf_steering_on_own_job), self);
-    g_signal_connect(setup->migration, "statistics", G_CALLBACK(vmf_steering_on_statistics), self);
-    g_signal_connect(setup->migration, "finished", G_CALLBACK(vmf_steering_on_finished), self);
+    vmf_steering_keep(setup, self->start.started);
+    vmf_steering_connect(self);
+}
+
+void
+vmf_steering_attach_told(const VmfSteeringSetup *setup, guint told)
+{
+    VmfSteering *self = vmf_steering_alloc(setup);
+
+    self->told = told;
+    vmf_steering_connect(self);
 }

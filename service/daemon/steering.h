@@ -19,7 +19,7 @@ typedef struct {
     const char *libvirt_uri;
     VmfChosenPolicy *policy; /* taken */
     GPtrArray *decisions;    /* those before the start (policy/decision.h); taken; NULL: none */
-    VmfSteerStart start;     /* `started`, `source_free` are filled in */
+    VmfSteerStart start;     /* `source_free` is filled in, and `started` if 0 */
 } VmfSteeringSetup;
 
 VmfSteering *vmf_steering_new(const VmfSteeringSetup *setup);
@@ -31,6 +31,13 @@ void vmf_steering_free(VmfSteering *steering);
  * told, and is gone when that is finished.
  */
 void vmf_steering_attach(const VmfSteeringSetup *setup);
+
+/*
+ * Goes on with one that an earlier vmferryd steered, by the policy that was decided on then, if the
+ * sections of its record (record.h) have one; attaching keeps it. Of the setup only the migration
+ * and libvirt count. Error: INVALID_ARGUMENT (what was kept is not sensible).
+ */
+gboolean vmf_steering_restore(const VmfSteeringSetup *setup, GVariant *sections, GError **error);
 
 /* What libvirt says now; `data` is a VmfSteering: fits vmf_job_watch_set_listener(). */
 void vmf_steering_on_job(const VmfJob *job, gpointer data);

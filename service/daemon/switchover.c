@@ -119,16 +119,21 @@ vmf_switchover_decide(VmfSwitchover *self)
 }
 
 static void
+vmf_switchover_note_passes(VmfSwitchover *self)
+{
+    g_autofree char *engine = vmf_migration_dup_engine(self->migration);
+
+    self->pump = g_str_equal(engine, "pump") || g_str_equal(engine, "one-sided");
+    self->passes = TRUE;
+}
+
+static void
 vmf_switchover_on_iteration(VmfLibvirt *libvirt, const char *uuid, int iteration,
                             VmfSwitchover *self)
 {
-    g_autofree char *engine = NULL;
-
     if (iteration < 1 || !g_str_equal(uuid, vmf_migration_get_uuid(self->migration)))
         return;
-    engine = vmf_migration_dup_engine(self->migration);
-    self->pump = g_str_equal(engine, "pump") || g_str_equal(engine, "one-sided");
-    self->passes = TRUE;
+    vmf_switchover_note_passes(self);
     vmf_switchover_decide(self);
 }
 
@@ -173,6 +178,8 @@ vmf_switchover_start(VmfMigration *migration, VmfLibvirt *libvirt, const char *l
     self->libvirt = g_object_ref(libvirt);
     self->uri = g_strdup(libvirt_uri);
     vmf_downtime_init(&self->downtime, vmf_migration_get_downtime_allowed(migration));
+    if (vmf_migration_get_iteration(migration) > 0) /* it was taken over */
+        vmf_switchover_note_passes(self);
     g_signal_connect(libvirt, "iteration", G_CALLBACK(vmf_switchover_on_iteration), self);
     g_signal_connect(migration, "job", G_CALLBACK(vmf_switchover_on_job), self);
     g_signal_connect(migration, "downtime", G_CALLBACK(vmf_switchover_on_downtime), self);

@@ -2,7 +2,7 @@
 /*
  * Stands in for vmferry-pump: speaks org.vmferry1.Pump with the daemon, and over the data link does
  * no more than show that both sides have the same secret. It carries nothing. As the real one it
- * outlives its daemon, so what it is not told to end goes on.
+ * outlives its daemon, and takes the next one, so what it is not told to end goes on.
  *
  * Its mood, in STUB_PUMP_MOOD, is how it misbehaves:
  *   ""           not at all
@@ -35,7 +35,7 @@ __lsan_is_turned_off(void)
 typedef struct {
     const char *mood;
     GMainLoop *loop;
-    GDBusConnection *control;
+    GList *controls; /* GDBusConnection */
     VmfBusPump *skeleton;
     uint8_t secret[SECRET_SIZE];
     uint8_t shown[SECRET_SIZE];
@@ -50,10 +50,17 @@ is_in_mood(const Stub *stub, const char *mood)
 }
 
 static void
+flush(Stub *stub)
+{
+    for (GList *item = stub->controls; item; item = item->next)
+        g_dbus_connection_flush_sync(item->data, NULL, NULL);
+}
+
+static void
 end(Stub *stub, const char *name, const char *message)
 {
     vmf_bus_pump_emit_ended(stub->skeleton, name, message, g_variant_new("a{sv}", NULL));
-    g_dbus_connection_flush_sync(stub->control, NULL, NULL);
+    flush(stub);
     g_main_loop_quit(stub->loop);
 }
 
@@ -104,7 +111,7 @@ on_secret(GObject *source, GAsyncResult *result, gpointer data)
     vmf_bus_pump_set_state(stub->skeleton, "linked");
     vmf_bus_pump_complete_attach_link(stub->skeleton, g_steal_pointer(&stub->attaching), NULL);
     if (is_in_mood(stub, "breaks")) {
-        g_dbus_connection_flush_sync(stub->control, NULL, NULL);
+        flush(stub);
         abort();
     }
     g_input_stream_read_async(G_INPUT_STREAM(source), stub->shown, 1, G_PRIORITY_DEFAULT, NULL,
@@ -149,28 +156,53 @@ on_stop(VmfBusPump *skeleton, GDBusMethodInvocation *invocation, const char *nam
     return TRUE;
 }
 
-/* The one connection of the one daemon. */
-static gboolean
-take_control(Stub *stub, int fd)
+/* Nobody will start one that did not answer its daemon. */
+static void
+on_control_closed(GDBusConnection *control, gboolean vanished, GError *error, Stub *stub)
 {
-    g_autoptr(GSocket) listener = g_socket_new_from_fd(fd, NULL);
+    g_dbus_interface_skeleton_unexport_from_connection(G_DBUS_INTERFACE_SKELETON(stub->skeleton),
+                                                       control);
+    stub->controls = g_list_remove(stub->controls, control);
+    if (is_in_mood(stub, "silent"))
+        g_main_loop_quit(stub->loop);
+}
+
+/* Daemons come and go. */
+static gboolean
+on_daemon(GSocket *listener, GIOCondition condition, gpointer data)
+{
+    Stub *stub = data;
     g_autoptr(GSocket) socket = g_socket_accept(listener, NULL, NULL);
     g_autoptr(GSocketConnection) stream =
         socket ? g_socket_connection_factory_create_connection(socket) : NULL;
     g_autofree char *guid = g_dbus_generate_guid();
+    GDBusConnection *control;
 
     if (!stream)
-        return FALSE;
-    stub->control = g_dbus_connection_new_sync(G_IO_STREAM(stream), guid,
-                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                                                   G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
-                                               NULL, NULL, NULL);
-    if (!stub->control)
-        return FALSE;
-    g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(stub->skeleton), stub->control,
+        return G_SOURCE_CONTINUE;
+    control = g_dbus_connection_new_sync(G_IO_STREAM(stream), guid,
+                                         G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                                             G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
+                                         NULL, NULL, NULL);
+    if (!control)
+        return G_SOURCE_CONTINUE;
+    stub->controls = g_list_prepend(stub->controls, control);
+    g_signal_connect(control, "closed", G_CALLBACK(on_control_closed), stub);
+    g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(stub->skeleton), control,
                                      "/org/vmferry1/pump", NULL);
-    g_dbus_connection_start_message_processing(stub->control);
-    return TRUE;
+    g_dbus_connection_start_message_processing(control);
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+take_controls(Stub *stub, int fd)
+{
+    GSocket *listener = g_socket_new_from_fd(fd, NULL);
+    GSource *source = g_socket_create_source(listener, G_IO_IN, NULL);
+
+    g_source_set_callback(source, G_SOURCE_FUNC(on_daemon), stub, NULL);
+    g_source_attach(source, NULL);
+    g_source_unref(source);
 }
 
 int
@@ -190,7 +222,7 @@ main(int argc, char **argv)
     g_signal_connect(stub.skeleton, "handle-start", G_CALLBACK(on_start), &stub);
     g_signal_connect(stub.skeleton, "handle-attach-link", G_CALLBACK(on_attach_link), &stub);
     g_signal_connect(stub.skeleton, "handle-stop", G_CALLBACK(on_stop), &stub);
-    if (take_control(&stub, atoi(argv[2])))
-        g_main_loop_run(stub.loop);
+    take_controls(&stub, atoi(argv[2]));
+    g_main_loop_run(stub.loop);
     return 0;
 }
