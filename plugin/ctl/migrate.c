@@ -9,6 +9,7 @@
 
 #define VMF_REDRAW_INTERVAL 200 /* ms */
 #define VMF_CALL_TIMEOUT 30000  /* ms */
+#define VMF_COMEBACK_TIME 10    /* s: for another vmferryd, which takes the migration over */
 
 typedef struct {
     const char *guest; /* as it was asked for */
@@ -17,7 +18,9 @@ typedef struct {
     VmfProgress *progress;
     gboolean quiet;
     gboolean cancelling; /* that has been said */
-    gboolean lost;       /* vmferryd went away */
+    gboolean over;       /* there is nothing more to wait for */
+    gboolean lost;       /* vmferryd went away, and none came that knows the migration */
+    guint comeback;      /* the timer while one may */
 } VmfFollow;
 
 static gboolean
@@ -28,20 +31,49 @@ vmf_state_is_final(const char *state)
 }
 
 static void
+vmf_follow_end(VmfFollow *follow)
+{
+    follow->over = TRUE;
+    g_main_loop_quit(follow->loop);
+}
+
+static void
 vmf_follow_on_changed(VmfBusMigration *migration, GParamSpec *spec, VmfFollow *follow)
 {
     if (vmf_state_is_final(vmf_bus_migration_get_state(migration)))
-        g_main_loop_quit(follow->loop);
+        vmf_follow_end(follow);
 }
 
+static gboolean
+vmf_follow_on_no_comeback(gpointer data)
+{
+    VmfFollow *follow = data;
+
+    follow->comeback = 0;
+    follow->lost = TRUE;
+    vmf_follow_end(follow);
+    return G_SOURCE_REMOVE;
+}
+
+/* A new owner's properties are here before it is told of; none if it does not know the migration.
+ */
 static void
 vmf_follow_on_owner(VmfBusMigration *migration, GParamSpec *spec, VmfFollow *follow)
 {
     g_autofree char *owner = g_dbus_proxy_get_name_owner(G_DBUS_PROXY(migration));
+    const char *state = vmf_bus_migration_get_state(migration);
 
-    follow->lost = owner == NULL;
-    if (follow->lost)
-        g_main_loop_quit(follow->loop);
+    g_clear_handle_id(&follow->comeback, g_source_remove);
+    if (!owner) {
+        vmf_progress_clear(follow->progress);
+        fprintf(stderr, "vmferry: vmferryd went away; the migration goes on, and so does this "
+                        "when vmferryd is back\n");
+        follow->comeback =
+            g_timeout_add_seconds(VMF_COMEBACK_TIME, vmf_follow_on_no_comeback, follow);
+    } else if (!state || vmf_state_is_final(state)) {
+        follow->lost = !state;
+        vmf_follow_end(follow);
+    }
 }
 
 static gboolean
@@ -49,7 +81,7 @@ vmf_follow_on_timer(gpointer data)
 {
     VmfFollow *follow = data;
 
-    if (!follow->quiet)
+    if (!follow->quiet && !follow->comeback)
         vmf_progress_update(follow->progress);
     return G_SOURCE_CONTINUE;
 }
@@ -78,10 +110,11 @@ vmf_follow_run(VmfFollow *follow)
     g_signal_connect(follow->migration, "notify::state", G_CALLBACK(vmf_follow_on_changed), follow);
     g_signal_connect(follow->migration, "notify::g-name-owner", G_CALLBACK(vmf_follow_on_owner),
                      follow);
-    vmf_follow_on_owner(follow->migration, NULL, follow); /* it may be gone by now */
-    if (!follow->lost && !vmf_state_is_final(vmf_bus_migration_get_state(follow->migration)))
+    vmf_follow_on_owner(follow->migration, NULL, follow); /* it may be gone, or over, by now */
+    if (!follow->over)
         g_main_loop_run(follow->loop);
     g_signal_handlers_disconnect_by_data(follow->migration, follow);
+    g_clear_handle_id(&follow->comeback, g_source_remove);
     g_source_remove(timer);
 }
 
@@ -143,7 +176,7 @@ vmf_migrate_report(VmfFollow *follow, gboolean json)
 
     if (follow->lost) {
         fprintf(stderr,
-                "vmferry: vmferryd went away; the migration goes on without it: see virsh "
+                "vmferry: vmferryd does not come back; the migration goes on without it: see virsh "
                 "domjobinfo %s\n",
                 follow->guest); /* the migration's properties went with vmferryd */
         return VMF_EXIT_NO_DAEMON;

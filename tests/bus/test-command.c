@@ -411,7 +411,19 @@ test_the_daemon_goes_away(void **state)
     g_autoptr(GSubprocess) process = start_migrate(host);
 
     vmf_host_kill(host);
-    assert_ends(process, VMF_EXIT_NO_DAEMON, "vmferryd went away");
+    assert_ends(process, VMF_EXIT_NO_DAEMON, "vmferryd does not come back");
+}
+
+/* The next one tells how it ended. */
+static void
+test_the_daemon_comes_back(void **state)
+{
+    VmfHost *host = ((Fixture *)*state)->host;
+    g_autoptr(GSubprocess) process = start_migrate(host);
+
+    vmf_host_kill(host);
+    vmf_host_start(host);
+    assert_ends(process, VMF_EXIT_FAILED, "vmferryd was restarted before libvirt was asked");
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up_and_start, tear_down)
@@ -436,6 +448,7 @@ main(void)
         CASE(test_interrupting_cancels),
         CASE(test_cancelled_by_somebody_else),
         CASE(test_the_daemon_goes_away),
+        CASE(test_the_daemon_comes_back),
     };
 
     return cmocka_run_group_tests_name("bus-command", tests, NULL, NULL);
