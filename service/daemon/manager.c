@@ -189,7 +189,7 @@ vmf_connect_thread(GTask *task, gpointer source, gpointer data, GCancellable *ca
     g_autoptr(GSocketAddress) remote = NULL;
     g_autoptr(GDBusConnection) link = vmf_peer_get_link(request->peer, NULL, &remote, &error);
 
-    if (link)
+    if (link && vmf_peer_hello(request->peer, link, NULL, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, vmf_error_normalize(error));

@@ -27,7 +27,3 @@ struct _VmfPeer {
     GSocketAddress *remote;
     guint links; /* open, in both directions */
 };
-
-/* Says Hello and notes the answer. Blocks: worker threads. Errors: as vmf_peer_get_link(). */
-gboolean vmf_peer_hello(VmfPeer *peer, GDBusConnection *link, GCancellable *cancellable,
-                        GError **error);

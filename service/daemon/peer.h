@@ -49,6 +49,13 @@ void vmf_peer_take_link(VmfPeer *peer, GDBusConnection *link);
 /* What this host says in Hello, asked or answering. Any thread. */
 void vmf_peer_fill_hello(VmfPeer *peer, GVariantDict *ret);
 
+/*
+ * Says Hello on an open link and notes the answer: what holds here and there now. Blocks: worker
+ * threads. Errors: as vmf_peer_get_link().
+ */
+gboolean vmf_peer_hello(VmfPeer *peer, GDBusConnection *link, GCancellable *cancellable,
+                        GError **error);
+
 /* What this host offers is not what it said: it says Hello again, and hears what holds there. */
 void vmf_peer_greet_again(VmfPeer *peer);
 
