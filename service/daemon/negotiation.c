@@ -58,6 +58,7 @@ vmf_negotiation_answer(VmfDaemon *daemon, const VmfTalkRequest *request, GError 
     g_autoptr(VmfOffer) theirs = NULL;
     g_autoptr(VmfAgreement) agreement = NULL;
     VmfAgreementTerms terms = {.migration = request->migration, .source = peer->name};
+    gboolean only_asked = FALSE;
     GVariantDict answer;
 
     terms.time = g_get_real_time();
@@ -72,8 +73,10 @@ vmf_negotiation_answer(VmfDaemon *daemon, const VmfTalkRequest *request, GError 
     theirs = vmf_offer_decode(features, error);
     if (theirs)
         agreement = vmf_agreement_new(vmf_features(), &terms, theirs, ours, error);
-    if (!agreement || !vmf_agreement_book_add(vmf_daemon_get_agreements(daemon), agreement,
-                                              g_get_monotonic_time(), error))
+    g_variant_lookup(request->offer, "only-asked", "b", &only_asked);
+    if (!agreement ||
+        (!only_asked && !vmf_agreement_book_add(vmf_daemon_get_agreements(daemon), agreement,
+                                                g_get_monotonic_time(), error)))
         return NULL;
     g_variant_dict_init(&answer, NULL);
     g_variant_dict_insert(&answer, "source", "s", terms.source);
@@ -157,6 +160,8 @@ vmf_negotiation_ask(VmfDaemon *daemon, VmfPeer *peer, GDBusConnection *link, con
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "host", "s", terms.destination);
     g_variant_dict_insert_value(&dict, "features", features);
+    if (talk->only_asked)
+        g_variant_dict_insert(&dict, "only-asked", "b", TRUE);
     if (talk->emulator)
         g_variant_dict_insert(&dict, "emulator", "s", talk->emulator);
     answer = g_dbus_connection_call_sync(

@@ -23,6 +23,7 @@ typedef struct {
     const char *migration; /* its id */
     const VmfOffer *offer;
     const char *emulator; /* the guest's at the destination, a path; NULL: not known */
+    gboolean only_asked;  /* no Prepare follows: the destination need not remember it */
 } VmfTalk;
 
 /*

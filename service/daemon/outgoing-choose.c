@@ -60,7 +60,12 @@ vmf_outgoing_agree(VmfOutgoing *self, GError **error)
     g_autoptr(VmfOffer) offer = vmf_host_offer_new_outgoing(
         vmf_daemon_get_config(self->daemon), peer, self->follow ? NULL : self->options,
         vmf_outgoing_get_native(self));
-    const VmfTalk talk = {vmf_outgoing_id(self), offer, emulator};
+    const VmfTalk talk = {
+        .migration = vmf_outgoing_id(self),
+        .offer = offer,
+        .emulator = emulator,
+        .only_asked = self->options->engine == VMF_ENGINE_NATIVE,
+    };
 
     if (!self->path) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_NOT_SUPPORTED,

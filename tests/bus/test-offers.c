@@ -125,6 +125,7 @@ test_a_compression_that_is_not_agreed(void **state)
     g_autoptr(VmfBusMigration) migration = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *path = NULL;
+    gboolean only_asked = FALSE;
 
     if (!vmf_bus_manager_call_migrate_sync(
             fixture->pair->a->manager, "full", "hostb",
@@ -138,6 +139,8 @@ test_a_compression_that_is_not_agreed(void **state)
     vmf_assert_error_property(vmf_bus_migration_get_error(migration), "FeatureMissing",
                               "zstd over parallel connections");
     assert_int_equal(fixture->host->prepared, 0);
+    assert_true(g_variant_lookup(fixture->host->said, "only-asked", "b", &only_asked));
+    assert_true(only_asked);
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -115,6 +115,25 @@ test_an_offer_that_changes(void **state)
     assert_null(vmf_host_find_migration(fixture->b));
 }
 
+/* Who only asks takes nobody's place, and cannot begin with it. */
+static void
+test_a_talk_that_is_not_kept(void **state)
+{
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
+
+    for (int i = 0; i < 20; i++) {
+        g_autofree char *arguments =
+            g_strdup_printf("('%08x', {'host': <'hostb'>, 'only-asked': <true>, 'features': <" ROWS
+                            "[('frames', 1, 1, 'offered', '', [], {}), "
+                            "('tls', 1, 1, 'offered', '', [], {})]>})",
+                            i);
+
+        vmf_impostor_assert_answered(link, "Agree", arguments);
+    }
+    vmf_impostor_assert_refused(link, "Prepare", "('00000003', {" GUEST "})", "AgreementRefused");
+}
+
 static void
 test_agreements_and_migrations_are_few(void **state)
 {
@@ -200,6 +219,7 @@ main(void)
         CASE(test_nothing_starts_without_an_agreement),
         CASE(test_an_agreement_that_is_replayed),
         CASE(test_an_offer_that_changes),
+        CASE(test_a_talk_that_is_not_kept),
         CASE(test_agreements_and_migrations_are_few),
         CASE(test_guests_of_one_peer_are_few),
         CASE(test_a_certificate_that_ends_meanwhile),
