@@ -32,6 +32,8 @@ typedef struct {
     guint engines;     /* VmfEngines: agreed with the peer */
     gboolean zstd;     /* agreed */
     gboolean postcopy; /* possible */
+    gboolean parallel; /* asked for: QEMU's parallel connections know no deltas, and pumps carry
+                          them as they are */
 } VmfFacts;
 
 typedef struct {

@@ -42,7 +42,7 @@ vmf_plan_weigh_caches(VmfPlan *plan, const VmfFacts *facts, guint64 budget, VmfS
     setting->delta = FALSE;
     setting->cache = 0;
     vmf_plan_weigh(plan, facts, setting);
-    if (!vmf_engine_has_delta(setting->engine))
+    if (facts->parallel || !vmf_engine_has_delta(setting->engine))
         return;
     setting->delta = TRUE;
     for (guint64 size = setting->engine == VMF_ENGINES_NATIVE ? VMF_CACHE_NATIVE

@@ -156,6 +156,7 @@ vmf_planning_new(VmfDaemon *daemon, const VmfGuest *guest, const char *peer, Vmf
     facts->engines = vmf_engine_get_possible(
         config, vmf_peer_get_config(vmf_daemon_find_peer(daemon, peer)), options);
     facts->postcopy = TRUE;
+    facts->parallel = options->parallel > 0;
     if (!vmf_plan_make(facts, &self->policy->policy, g_get_monotonic_time(), self->decisions,
                        self->plan)) {
         g_autofree char *allowed =

@@ -233,6 +233,19 @@ test_plan_keeps_to_its_limits(void **state)
 }
 
 static void
+test_plan_of_parallel_connections(void **state)
+{
+    VmfFacts facts;
+    g_autofree VmfPlan *plan = g_new0(VmfPlan, 1);
+
+    counter_facts(&facts);
+    facts.parallel = TRUE;
+    assert_true(vmf_plan_make(&facts, vmf_policy_default(), 0, NULL, plan));
+    for (guint i = 0; i < plan->n; i++)
+        assert_false(plan->choices[i].setting.delta);
+}
+
+static void
 test_plan_for_an_idle_guest_is_cheap(void **state)
 {
     VmfFacts facts;
@@ -298,6 +311,7 @@ main(void)
         cmocka_unit_test(test_prediction_has_the_cliff),
         cmocka_unit_test(test_plan_takes_what_converges),
         cmocka_unit_test(test_plan_keeps_to_its_limits),
+        cmocka_unit_test(test_plan_of_parallel_connections),
         cmocka_unit_test(test_plan_for_an_idle_guest_is_cheap),
         cmocka_unit_test(test_cache_ahead),
         cmocka_unit_test(test_decisions_are_bounded),
