@@ -36,7 +36,7 @@ _vmferry() {
     ,*) words="$commands --help --version" ;;
     migrate,*)
         case $cur,$arguments in
-        -*) words='--json --quiet --engine --unencrypted --parallel --postcopy --postcopy-after-precopy --postcopy-resume
+        -*) words='--json --quiet --engine --unencrypted --verify --parallel --postcopy --postcopy-after-precopy --postcopy-resume
             --persistent --undefine-source --copy-storage --bandwidth --downtime --cache --no-delta
             --zstd --timeout --on-timeout --dname --xml --force
             --help' ;;

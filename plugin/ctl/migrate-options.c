@@ -15,6 +15,8 @@ vmf_migrate_options_entries(VmfMigrateOptions *options)
          "What carries it: auto (default), pump, one-sided, native or plain", "ENGINE"},
         {"unencrypted", 0, 0, G_OPTION_ARG_NONE, &options->unencrypted,
          "Carry the stream without TLS; both hosts must allow it", NULL},
+        {"verify", 0, 0, G_OPTION_ARG_NONE, &options->verify,
+         "Compare what went in with what came out before the guest is let go on there", NULL},
         {"parallel", 0, 0, G_OPTION_ARG_INT, &options->parallel, "Let QEMU send over N connections",
          "N"},
         {"postcopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy,
@@ -136,6 +138,7 @@ vmf_migrate_options_to_dict(const VmfMigrateOptions *options, GError **error)
         const char *name;
         gboolean value;
     } flags[] = {{"unencrypted", options->unencrypted},
+                 {"verify", options->verify},
                  {"postcopy", options->postcopy},
                  {"postcopy-after-precopy", options->postcopy_after_precopy},
                  {"postcopy-resume", options->postcopy_resume},

@@ -14,6 +14,7 @@ typedef struct {
     /* for the daemon */
     char *engine;
     gboolean unencrypted;
+    gboolean verify;
     int parallel;
     gboolean postcopy;
     gboolean postcopy_after_precopy;

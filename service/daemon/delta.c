@@ -98,5 +98,6 @@ vmf_delta_show(VmfBusMigration *migration, GVariant *statistics)
                                                vmf_delta_number(statistics, "zstd-out")));
     vmf_bus_migration_set_zstd_level(migration, level);
     vmf_bus_migration_set_untouched(migration, untouched);
+    vmf_bus_migration_set_verified(migration, vmf_delta_number(statistics, "proofs") > 0);
     vmf_delta_show_cpu(migration, statistics);
 }

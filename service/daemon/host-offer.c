@@ -70,11 +70,13 @@ vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
         vmf_offer_require(offer, VMF_FEATURE_TLS, "the migration does not ask to go unencrypted");
     if (!options) {
         vmf_offer_refuse(offer, VMF_FEATURE_LIBVIRT_CHANNEL, "libvirt was asked by somebody else");
+        vmf_offer_refuse(offer, VMF_FEATURE_VERIFY, "nobody asks for it: verify");
         return offer;
     }
     vmf_offer_follow(offer, VMF_FEATURE_LIBVIRT_CHANNEL,
                      g_str_equal(peer->libvirt_uri, VMF_LIBVIRT_THROUGH_PUMP),
                      "LibvirtUri in its peers.d");
+    vmf_offer_follow(offer, VMF_FEATURE_VERIFY, options->verify, "verify");
     vmf_offer_follow(offer, VMF_FEATURE_NBD, options->copy_storage != NULL, "copy-storage");
     vmf_offer_follow(offer, VMF_FEATURE_POSTCOPY, options->postcopy, "postcopy");
     if (options->parallel > 0) {

@@ -4,6 +4,7 @@
 #define VMF_GUESTS_MAX 1024
 #define VMF_PAGE 4096.0         /* bytes */
 #define VMF_PAGES_LEAST 1000    /* that tell something */
+#define VMF_PACKED_LEAST 1e6    /* bytes, likewise */
 #define VMF_SPAN G_USEC_PER_SEC /* over which a link's rate is judged at least */
 #define VMF_WORSE 0.2           /* likewise, when it took longer: a busy host soon rests again */
 #define VMF_NEWS 0.5            /* weight of the latest migration */
@@ -70,7 +71,8 @@ vmf_lessons_read_pages(GVariant *statistics, VmfPageLesson *lesson)
     g_autoptr(GVariant) pages =
         g_variant_lookup_value(statistics, "pages", G_VARIANT_TYPE("a{st}"));
     double in = (double)vmf_lessons_number(statistics, "zstd-in");
-    double packed = in > 0 ? (double)vmf_lessons_number(statistics, "zstd-out") / in : 1;
+    gboolean packs = in >= VMF_PACKED_LEAST;
+    double packed = packs ? (double)vmf_lessons_number(statistics, "zstd-out") / in : 1;
     guint64 deltas, unchanged, whole;
 
     if (!pages)
@@ -80,11 +82,11 @@ vmf_lessons_read_pages(GVariant *statistics, VmfPageLesson *lesson)
     whole = vmf_lessons_number(pages, "whole");
     if (whole < VMF_PAGES_LEAST || deltas + unchanged < VMF_PAGES_LEAST)
         return FALSE;
+    lesson->packs = packs;
     lesson->whole_ratio = packed;
     lesson->delta_ratio =
         deltas ? (double)vmf_lessons_number(statistics, "delta-bytes") / ((double)deltas * VMF_PAGE)
                : 1;
-    lesson->packed_ratio = lesson->delta_ratio * packed;
     lesson->unchanged_share = (double)unchanged / (double)(deltas + unchanged);
     return TRUE;
 }
@@ -146,6 +148,16 @@ vmf_lessons_learn_overhead(VmfLessons *self, const VmfPupil *pupil, VmfMigration
     self->overhead += (spent - self->overhead) * (spent < self->overhead ? VMF_NEWS : VMF_WORSE);
 }
 
+/* A migration in which nothing was packed does not say that nothing can be. */
+static void
+vmf_lessons_remember_packing(VmfPageLesson *lesson, const VmfPageLesson *before)
+{
+    if (lesson->packs || !before || !before->packs)
+        return;
+    lesson->packs = TRUE;
+    lesson->whole_ratio = before->whole_ratio;
+}
+
 static void
 vmf_lessons_learn_pages(VmfLessons *self, GVariant *statistics, const char *uuid)
 {
@@ -153,6 +165,8 @@ vmf_lessons_learn_pages(VmfLessons *self, GVariant *statistics, const char *uuid
 
     if (!statistics || !vmf_lessons_read_pages(statistics, &lesson))
         return;
+    vmf_lessons_remember_packing(&lesson, g_hash_table_lookup(self->guests, uuid));
+    vmf_lessons_remember_packing(&lesson, &self->general);
     self->general = lesson;
     self->has_general = TRUE;
     if (g_hash_table_size(self->guests) >= VMF_GUESTS_MAX)
@@ -194,9 +208,9 @@ vmf_lessons_apply(VmfLessons *self, const char *uuid, const char *peer, VmfFacts
     if (!lesson && self->has_general)
         lesson = &self->general;
     if (lesson) {
-        facts->whole_ratio = lesson->whole_ratio;
+        facts->whole_ratio = lesson->packs ? lesson->whole_ratio : facts->whole_ratio;
         facts->delta_ratio = lesson->delta_ratio;
-        facts->packed_ratio = lesson->packed_ratio;
+        facts->packed_ratio = lesson->delta_ratio * facts->whole_ratio;
         facts->unchanged_share = lesson->unchanged_share;
     }
     if (self->overhead > 0)

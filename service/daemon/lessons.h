@@ -29,9 +29,9 @@ gboolean vmf_lessons_apply(VmfLessons *lessons, const char *uuid, const char *pe
 /* ---- the parts, for tests of their own ---- */
 
 typedef struct {
-    double whole_ratio;
+    gboolean packs;     /* something was packed: without that, both ratios of packing are 1 */
+    double whole_ratio; /* bytes of pages, before and after packing */
     double delta_ratio;
-    double packed_ratio;
     double unchanged_share;
 } VmfPageLesson;
 

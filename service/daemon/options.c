@@ -181,6 +181,7 @@ vmf_options_parse(GVariant *dict, GError **error)
         {"engine", "s", &engine},
         {"native-compression", "s", &method},
         {"unencrypted", "b", &options->unencrypted},
+        {"verify", "b", &options->verify},
         {"parallel", "u", &options->parallel},
         {"postcopy", "b", &options->postcopy},
         {"postcopy-after-precopy", "b", &options->postcopy_after_precopy},

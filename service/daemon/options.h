@@ -45,6 +45,7 @@ typedef struct {
     VmfEngine engine;
     VmfNativeMethod method;
     gboolean unencrypted;
+    gboolean verify; /* end to end: what went in at the source came out at the destination */
     guint parallel; /* connections; 0: one stream */
     gboolean postcopy;
     gboolean postcopy_after_precopy; /* after the first pass; implies postcopy */

@@ -194,6 +194,8 @@ vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *load
                           vmf_agreement_has(agreement, VMF_FEATURE_UNCHANGED));
     g_variant_dict_insert(&options, "checksums", "b",
                           vmf_agreement_has(agreement, VMF_FEATURE_CHECKSUM));
+    g_variant_dict_insert(&options, "verify", "b",
+                          vmf_agreement_has(agreement, VMF_FEATURE_VERIFY));
     if (window > 0)
         g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(window) - 1);
     if (side == VMF_PUMP_DESTINATION && patience > 0)

@@ -118,6 +118,14 @@ vmf_fingerprints_put_zero(VmfFingerprints *prints, uint64_t key)
     return put(prints, key, prints->zero);
 }
 
+gboolean
+vmf_fingerprints_match(VmfFingerprints *prints, uint64_t key, const uint8_t *page)
+{
+    const XXH128_hash_t *last = vmf_page_table_find(prints->table, key);
+
+    return last && XXH128_isEqual(*last, fingerprint(prints, page));
+}
+
 void
 vmf_fingerprints_forget(VmfFingerprints *prints, uint64_t key)
 {

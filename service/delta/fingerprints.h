@@ -26,6 +26,9 @@ gboolean vmf_fingerprints_put(VmfFingerprints *prints, uint64_t key, const uint8
 /* The same for a page of zeros, without looking at one. */
 gboolean vmf_fingerprints_put_zero(VmfFingerprints *prints, uint64_t key);
 
+/* Whether this is what was sent last, as far as it is known. */
+gboolean vmf_fingerprints_match(VmfFingerprints *prints, uint64_t key, const uint8_t *page);
+
 /* It is not known what the destination has there. */
 void vmf_fingerprints_forget(VmfFingerprints *prints, uint64_t key);
 void vmf_fingerprints_forget_range(VmfFingerprints *prints, uint64_t key, uint64_t count);

@@ -221,6 +221,14 @@ vmf_page_cache_expect(VmfPageCache *cache, uint64_t key, const uint8_t *page)
         cache->ahead = (VmfXbzrleAhead){vmf_arena_slot(&cache->arena, entry->slot - 1), page};
 }
 
+const uint8_t *
+vmf_page_cache_peek(VmfPageCache *cache, uint64_t key)
+{
+    const Page *page = vmf_page_table_find(cache->pages, key);
+
+    return page && page->slot != NO_SLOT ? vmf_arena_slot(&cache->arena, page->slot - 1) : NULL;
+}
+
 void
 vmf_page_cache_drop(VmfPageCache *cache, uint64_t key)
 {

@@ -54,6 +54,9 @@ VmfCoded vmf_page_cache_encode(VmfPageCache *cache, uint64_t key, const uint8_t 
  */
 void vmf_page_cache_expect(VmfPageCache *cache, uint64_t key, const uint8_t *page);
 
+/* The content that it has; NULL: none. Until the next call. */
+const uint8_t *vmf_page_cache_peek(VmfPageCache *cache, uint64_t key);
+
 /* The destination has, or may have, something else there. */
 void vmf_page_cache_drop(VmfPageCache *cache, uint64_t key);
 void vmf_page_cache_drop_range(VmfPageCache *cache, uint64_t key, uint64_t count);

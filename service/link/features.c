@@ -108,6 +108,14 @@ static const VmfFeature vmf_feature_rows[] = {
         .summary = "what goes over the data link is compressed",
     },
     {
+        .name = VMF_FEATURE_VERIFY,
+        .oldest = 1,
+        .newest = 1,
+        .stand = VMF_STAND_OFFERED,
+        .needs = {VMF_FEATURE_ZSTD}, /* whose batches carry the proof */
+        .summary = "what goes in at the source is held against what comes out",
+    },
+    {
         .name = VMF_FEATURE_RESUME,
         .oldest = 1,
         .newest = 1,

@@ -20,6 +20,7 @@
 #define VMF_FEATURE_XBZRLE "xbzrle"
 #define VMF_FEATURE_UNCHANGED "unchanged"
 #define VMF_FEATURE_ZSTD "zstd"
+#define VMF_FEATURE_VERIFY "verify"
 #define VMF_FEATURE_RESUME "resume"
 #define VMF_FEATURE_CHANNELS "channels"
 #define VMF_FEATURE_PREEMPT "preempt"

@@ -16,8 +16,11 @@
 
 typedef struct VmfBases VmfBases;
 
-/* Fails with VMF_ERROR_FAILED, without random numbers. */
-VmfBases *vmf_bases_new(guint page_size, guint64 cache, GError **error);
+/*
+ * proves: a base is used only if it still is what was sent, and a delta only if it leads to the
+ * page: else the page goes whole. Fails with VMF_ERROR_FAILED, without random numbers.
+ */
+VmfBases *vmf_bases_new(guint page_size, guint64 cache, gboolean proves, GError **error);
 void vmf_bases_free(VmfBases *bases);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfBases, vmf_bases_free)
 
@@ -43,7 +46,8 @@ void vmf_bases_set_cache(VmfBases *bases, guint64 size);
 typedef struct {
     guint64 hits, misses; /* pages whose content was in the cache, or not */
     guint64 cache_used, cache_limit;
-    guint64 tables; /* bytes beside the cache */
+    guint64 tables;    /* bytes beside the cache */
+    guint64 disproved; /* pages that went whole for that reason: something here damages memory */
 } VmfBasesFigures;
 
 void vmf_bases_get_figures(const VmfBases *bases, VmfBasesFigures *ret);

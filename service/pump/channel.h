@@ -39,6 +39,7 @@ typedef struct {
     VmfStagesSetup stages;             /* source: for QEMU's main connection */
     const VmfStagesSettings *settings; /* for the beginning; NULL: no stages */
     guint window_log;                  /* destination: of packed bytes; 0: none may come */
+    gboolean proves;                   /* likewise: what came is held against proofs */
 } VmfChannelSetup;
 
 /* A channel without a socket yet; for the destination, one that will be refused if none comes. */

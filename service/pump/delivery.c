@@ -16,13 +16,13 @@ struct VmfDelivery {
 };
 
 VmfDelivery *
-vmf_delivery_new(VmfOutlet *outlet, guint window_log, VmfChunkPool *pool,
+vmf_delivery_new(VmfOutlet *outlet, guint window_log, gboolean proves, VmfChunkPool *pool,
                  const VmfDeliveryEvents *events, gpointer owner)
 {
     VmfDelivery *delivery = g_new0(VmfDelivery, 1);
 
     delivery->outlet = outlet;
-    delivery->unpack = vmf_unpack_new(window_log, pool);
+    delivery->unpack = vmf_unpack_new(window_log, proves, pool);
     delivery->events = events;
     delivery->owner = owner;
     g_queue_init(&delivery->marks);
@@ -114,6 +114,7 @@ vmf_delivery_put(VmfDelivery *delivery, const VmfSlice *bytes, gboolean packed)
         return;
     if (!packed && vmf_unpack_is_empty(delivery->unpack)) {
         /* at once, and without a copy: what is not packed is bounded by the channel's credit */
+        vmf_unpack_pass(delivery->unpack, bytes);
         vmf_delivery_write(delivery, bytes, bytes->length);
         return;
     }

@@ -19,6 +19,7 @@ typedef struct VmfDuct VmfDuct;
 typedef struct {
     VmfSlice bytes; /* chunk NULL: none */
     gboolean packed;
+    gboolean tail; /* the state of devices begins with it */
 } VmfParcel;
 
 typedef enum {

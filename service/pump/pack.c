@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pump/pack.h"
 
+#include <string.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/bytes.h"
@@ -23,10 +25,14 @@ struct VmfPack {
     VmfChunk *batch;   /* NULL: none was begun */
     ZSTD_outBuffer to; /* its packed bytes */
     gsize taken;       /* and those before packing */
+
+    XXH3_state_t *hash; /* of all that was put; NULL: that is not proved */
+    uint64_t bytes;     /* that it is of */
 };
 
 VmfPack *
-vmf_pack_new(guint window_log, VmfChunkPool *pool, VmfPackSink sink, gpointer owner)
+vmf_pack_new(guint window_log, gboolean proves, VmfChunkPool *pool, VmfPackSink sink,
+             gpointer owner)
 {
     VmfPack *pack = g_new0(VmfPack, 1);
 
@@ -35,6 +41,10 @@ vmf_pack_new(guint window_log, VmfChunkPool *pool, VmfPackSink sink, gpointer ow
     pack->sink = sink;
     pack->owner = owner;
     pack->way.raw = pack->next.raw = TRUE;
+    if (proves) {
+        pack->hash = XXH3_createState();
+        XXH3_128bits_reset(pack->hash);
+    }
     return pack;
 }
 
@@ -43,6 +53,7 @@ vmf_pack_free(VmfPack *pack)
 {
     ZSTD_freeCCtx(pack->zstd);
     ZSTD_freeCCtx(pack->aside);
+    XXH3_freeState(pack->hash);
     g_free(pack->tried);
     g_clear_pointer(&pack->batch, vmf_chunk_unref);
     g_free(pack);
@@ -133,12 +144,36 @@ vmf_pack_flush(VmfPack *pack)
     vmf_pack_squeeze(pack, NULL, 0, ZSTD_e_flush);
     whole = (VmfSlice){pack->batch, pack->batch->data + VMF_CHUNK_HEADROOM,
                        VMF_BATCH_HEAD + pack->to.pos};
-    vmf_batch_head_encode(
-        &(VmfBatchHead){pack->begins, (uint32_t)pack->taken, (uint32_t)pack->to.pos}, whole.data);
+    vmf_batch_head_encode(&(VmfBatchHead){pack->begins ? VMF_BATCH_BEGINS : VMF_BATCH_GOES_ON,
+                                          (uint32_t)pack->taken, (uint32_t)pack->to.pos},
+                          whole.data);
     pack->begins = FALSE;
     parcel.bytes = vmf_slice_keep(&whole); /* a small one in a small piece of memory */
     g_clear_pointer(&pack->batch, vmf_chunk_unref);
     pack->sink(pack->owner, &parcel, pack->taken);
+}
+
+void
+vmf_pack_prove(VmfPack *pack)
+{
+    const gsize size = VMF_BATCH_HEAD + VMF_BATCH_PROOF_SIZE;
+    VmfProofOfBytes proof = {.bytes = pack->bytes};
+    VmfParcel parcel = {.packed = TRUE};
+    XXH128_canonical_t hash;
+    VmfChunk *chunk;
+    uint8_t *to;
+
+    if (!pack->hash)
+        return;
+    vmf_pack_flush(pack);
+    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(pack->hash));
+    memcpy(proof.hash, hash.digest, sizeof proof.hash);
+    chunk = vmf_chunk_new(pack->pool, VMF_CHUNK_HEADROOM + size);
+    to = chunk->data + VMF_CHUNK_HEADROOM;
+    vmf_batch_head_encode(&(VmfBatchHead){VMF_BATCH_PROOF, 0, VMF_BATCH_PROOF_SIZE}, to);
+    vmf_batch_proof_encode(&proof, to + VMF_BATCH_HEAD);
+    parcel.bytes = (VmfSlice){chunk, to, size};
+    pack->sink(pack->owner, &parcel, 0);
 }
 
 gsize
@@ -164,6 +199,9 @@ vmf_pack_put(VmfPack *pack, const VmfSlice *bytes)
     const uint8_t *data = bytes->data;
     gsize left = bytes->length;
 
+    if (pack->hash)
+        XXH3_128bits_update(pack->hash, data, left);
+    pack->bytes += left;
     while (left > 0) {
         gsize n;
 

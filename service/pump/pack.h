@@ -33,7 +33,9 @@ typedef struct VmfPack VmfPack;
 /* Takes the reference. `taken`: bytes that went into it. */
 typedef void (*VmfPackSink)(gpointer owner, const VmfParcel *parcel, gsize taken);
 
-VmfPack *vmf_pack_new(guint window_log, VmfChunkPool *pool, VmfPackSink sink, gpointer owner);
+/* proves: what is put is hashed, for vmf_pack_prove(). */
+VmfPack *vmf_pack_new(guint window_log, gboolean proves, VmfChunkPool *pool, VmfPackSink sink,
+                      gpointer owner);
 void vmf_pack_free(VmfPack *pack);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPack, vmf_pack_free)
 
@@ -48,3 +50,6 @@ gsize vmf_pack_try(VmfPack *pack, const uint8_t *data, gsize length);
 
 /* What was put can be unpacked when this was. */
 void vmf_pack_flush(VmfPack *pack);
+
+/* If it proves: what follows is unpacked only if all that was put came out as it went in. */
+void vmf_pack_prove(VmfPack *pack);

@@ -97,6 +97,8 @@ vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind, VmfMux *mux)
         .stages = *stages,
         .settings = vmf_stages_setup_is_empty(stages) ? NULL : &pump->options.settings,
         .window_log = pump->side == VMF_SIDE_DESTINATION ? stages->window_log : 0,
+        .proves = pump->side == VMF_SIDE_DESTINATION && kind == VMF_CHANNEL_QEMU &&
+                  stages->rewrite.proves,
     };
     VmfChannel *channel = vmf_channel_new(&setup, &vmf_pump_channel_events, pump);
 

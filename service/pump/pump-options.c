@@ -25,6 +25,7 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
         {"xbzrle", "b", &rewrite->xbzrle},
         {"unchanged", "b", &rewrite->unchanged},
         {"zstd-window", "u", &options.stages.window_log},
+        {"verify", "b", &rewrite->proves},
         {"delta", "b", &settings->delta},
         {"cache", "t", &settings->cache},
         {"zstd", "i", &settings->zstd},
@@ -49,6 +50,7 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
     }
     log = options.stages.window_log;
     rewrite->cache = settings->cache;
+    rewrite->proves = rewrite->proves && log > 0; /* it goes as packed bytes do */
     if ((log == 0 || (log >= VMF_WINDOW_LOG_MIN && log <= VMF_WINDOW_LOG_MAX)) &&
         settings->zstd >= VMF_PACK_AUTO && settings->zstd <= VMF_PACK_LEVEL_MAX) {
         if (loadable)

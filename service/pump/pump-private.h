@@ -18,8 +18,8 @@ typedef struct {
 
     VmfPumpLinked linked; /* while it is being attached */
     gpointer linked_data;
-    GSource *deadline; /* for proof and HELLO */
-    gboolean lost;     /* it broke, and may come back */
+    GSource *deadline;                      /* for proof and HELLO */
+    gboolean lost;                          /* it broke, and may come back */
     uint8_t secret[VMF_TICKET_SECRET_SIZE]; /* of the connection that came last */
 
     gboolean bye;     /* the other side says that all is delivered */

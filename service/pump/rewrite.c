@@ -31,6 +31,7 @@ struct VmfRewrite {
     char *why;
     VmfTail *tail;  /* NULL: nothing is judged, or no more */
     gboolean named; /* the stream says of which machine type it is */
+    gboolean told;  /* that the tail begins */
     GError *error;  /* the judgement */
 
     VmfChunk *chunk; /* output that is put together */
@@ -82,6 +83,7 @@ vmf_rewrite_drop_bases(VmfRewrite *self)
     vmf_bases_get_figures(self->bases, &now);
     self->before.hits += now.hits;
     self->before.misses += now.misses;
+    self->before.disproved += now.disproved;
     g_clear_pointer(&self->bases, vmf_bases_free);
 }
 
@@ -136,6 +138,16 @@ vmf_rewrite_pass(VmfRewrite *self, const VmfSlice *bytes)
 
 /* ---- the tail ---- */
 
+static void
+vmf_rewrite_tell_tail(VmfRewrite *self)
+{
+    if (self->told || !self->setup.tail)
+        return;
+    self->told = TRUE;
+    vmf_rewrite_send(self);
+    self->setup.tail(self->owner);
+}
+
 /* From here on nothing is judged. */
 static void
 vmf_rewrite_release(VmfRewrite *self)
@@ -145,6 +157,8 @@ vmf_rewrite_release(VmfRewrite *self)
     if (!self->tail)
         return;
     held = vmf_tail_bytes(self->tail);
+    if (held->len > 0)
+        vmf_rewrite_tell_tail(self);
     vmf_rewrite_append(self, held->data, held->len);
     g_clear_pointer(&self->tail, vmf_tail_free);
 }
@@ -286,7 +300,8 @@ vmf_rewrite_make_bases(VmfRewrite *self)
     g_autoptr(GError) error = NULL;
 
     if (!self->bases)
-        self->bases = vmf_bases_new(vmf_reader_page_size(self->reader), self->setup.cache, &error);
+        self->bases = vmf_bases_new(vmf_reader_page_size(self->reader), self->setup.cache,
+                                    self->setup.proves, &error);
     if (!self->bases)
         vmf_rewrite_give_up(self, error->message);
     return self->bases != NULL;
@@ -308,7 +323,7 @@ vmf_rewrite_rest(VmfRewrite *self, const VmfEvent *event)
 static gboolean
 vmf_rewrite_passes_ahead(const VmfRewrite *self)
 {
-    return !self->on && !self->setup.loadable;
+    return !self->on && !self->setup.loadable && !self->setup.proves;
 }
 
 /* There is something to be done with what comes. */
@@ -333,6 +348,8 @@ vmf_rewrite_event(VmfRewrite *self, const VmfEvent *event)
         vmf_slice_queue_drop(&self->unread, event->raw_length);
         return;
     }
+    if (event->type == VMF_EVENT_DATA && event->data.role == VMF_DATA_TAIL)
+        vmf_rewrite_tell_tail(self);
     if (self->on && event->type == VMF_EVENT_PAGE && !vmf_rewrite_make_bases(self) && !self->tail)
         return;
     if (vmf_rewrite_passes_ahead(self))
@@ -469,6 +486,7 @@ vmf_rewrite_get_figures(const VmfRewrite *self, VmfRewriteFigures *ret)
     ret->bases = bases;
     ret->bases.hits += self->before.hits;
     ret->bases.misses += self->before.misses;
+    ret->bases.disproved += self->before.disproved;
 }
 
 guint

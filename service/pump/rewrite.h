@@ -38,8 +38,11 @@ typedef void (*VmfRewriteSink)(gpointer owner, VmfSlice bytes);
 typedef struct {
     gboolean unchanged;          /* may leave pages out */
     gboolean xbzrle;             /* may send XBZRLE */
+    gboolean proves;             /* XBZRLE is taken apart again before it goes */
     guint64 cache;               /* memory for contents */
     const VmfLoadable *loadable; /* NULL: nothing is held against it; borrowed */
+    /* The state of devices begins with what goes to the sink next. NULL: need not be told. */
+    void (*tail)(gpointer owner);
 } VmfRewriteSetup;
 
 typedef struct {

@@ -51,6 +51,7 @@ struct VmfStages {
     gsize handed_on;               /* bytes since then */
     guint64 before_in, before_out; /* bytes in and out until then */
     gboolean thin;                 /* the link is what is waited for */
+    gboolean tail;                 /* begins with what is handed on next */
 
     /* the packer's */
     VmfPackChoice choice;
@@ -89,9 +90,19 @@ vmf_stages_rewritten(gpointer owner, VmfSlice bytes)
     VmfParcel parcel = {.bytes = bytes};
     gint64 begin = g_get_monotonic_time();
 
+    parcel.tail = stages->tail;
+    stages->tail = FALSE;
     stages->handed_on += bytes.length;
     (void)vmf_duct_push(stages->between ? stages->between : stages->out, &parcel);
     stages->held_up += g_get_monotonic_time() - begin;
+}
+
+static void
+vmf_stages_on_tail(gpointer owner)
+{
+    VmfStages *stages = owner;
+
+    stages->tail = TRUE;
 }
 
 /* TRUE when it shows that the link is what is waited for, or that it is not any more. */
@@ -305,12 +316,22 @@ vmf_stages_sample(VmfStages *stages, VmfPack *pack, const VmfSlice *bytes)
     vmf_pack_choice_note_sample(&stages->choice, length, packed, vmf_stages_cpu() - begin);
 }
 
+/* All that came before the state of devices. */
+static void
+vmf_stages_prove(VmfStages *stages, VmfPack *pack)
+{
+    vmf_pack_prove(pack);
+    g_mutex_lock(&stages->lock);
+    stages->figures.proofs++;
+    g_mutex_unlock(&stages->lock);
+}
+
 static gpointer
 vmf_stages_pack(gpointer data)
 {
     VmfStages *stages = data;
-    g_autoptr(VmfPack) pack =
-        vmf_pack_new(stages->setup.window_log, stages->pool, vmf_stages_packed, stages);
+    g_autoptr(VmfPack) pack = vmf_pack_new(stages->setup.window_log, stages->setup.rewrite.proves,
+                                           stages->pool, vmf_stages_packed, stages);
     VmfDuctAnswer answer = VMF_DUCT_EMPTY;
     VmfParcel parcel;
     gint64 begin;
@@ -326,6 +347,8 @@ vmf_stages_pack(gpointer data)
         }
         if (answer != VMF_DUCT_PARCEL)
             continue;
+        if (parcel.tail && stages->setup.rewrite.proves)
+            vmf_stages_prove(stages, pack);
         vmf_stages_sample(stages, pack, &parcel.bytes);
         vmf_pack_put(pack, &parcel.bytes);
         vmf_chunk_unref(parcel.bytes.chunk);
@@ -365,6 +388,7 @@ vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, V
     VmfStages *stages = g_new0(VmfStages, 1);
 
     stages->setup = *setup;
+    stages->setup.rewrite.tail = vmf_stages_on_tail;
     stages->settings = *settings;
     stages->changes = 1;
     stages->pool = pool;

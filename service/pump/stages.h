@@ -50,6 +50,7 @@ typedef struct {
     guint64 repeats;
     guint64 pack_in, pack_out;  /* bytes of what was packed, before and after */
     guint64 raw;                /* bytes that were not */
+    guint64 proofs;             /* of what went before, that were sent */
     gsize waiting, waiting_out; /* bytes that may wait in the ducts: before packing, and after */
     VmfPackWay way;
     gint64 rewrite_cpu, pack_cpu; /* µs */

@@ -74,6 +74,8 @@ vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
         {"repeats", stages->repeats},
         {"zstd-in", stages->pack_in},
         {"zstd-out", stages->pack_out},
+        {"proofs", stages->proofs},
+        {"disproved", rewrite->bases.disproved},
         {"cpu-delta-us", (guint64)stages->rewrite_cpu},
         {"cpu-zstd-us", (guint64)stages->pack_cpu},
     };

@@ -2,6 +2,7 @@
 #include "pump/unpack.h"
 
 #include <string.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/error.h"
@@ -18,16 +19,24 @@ struct VmfUnpack {
     VmfBatchHead batch;
     uint32_t in_left, out_left; /* of the batch: still to come; 0: none is open */
     gsize used;                 /* taken in since the last bytes were given */
+
+    uint8_t proof[VMF_BATCH_PROOF_SIZE];
+    XXH3_state_t *hash; /* of all that was given; NULL: nothing is proved */
+    uint64_t bytes;     /* that it is of */
 };
 
 VmfUnpack *
-vmf_unpack_new(guint window_log, VmfChunkPool *pool)
+vmf_unpack_new(guint window_log, gboolean proves, VmfChunkPool *pool)
 {
     VmfUnpack *unpack = g_new0(VmfUnpack, 1);
 
     unpack->window_log = window_log;
     unpack->pool = pool;
     g_queue_init(&unpack->parcels);
+    if (proves) {
+        unpack->hash = XXH3_createState();
+        XXH3_128bits_reset(unpack->hash);
+    }
     return unpack;
 }
 
@@ -45,13 +54,14 @@ vmf_unpack_free(VmfUnpack *unpack)
 {
     g_queue_clear_full(&unpack->parcels, vmf_unpack_drop);
     ZSTD_freeDCtx(unpack->zstd);
+    XXH3_freeState(unpack->hash);
     g_free(unpack);
 }
 
 void
 vmf_unpack_put(VmfUnpack *unpack, const VmfSlice *bytes, gboolean packed)
 {
-    VmfParcel parcel = {vmf_slice_keep(bytes), packed};
+    VmfParcel parcel = {.bytes = vmf_slice_keep(bytes), .packed = packed};
 
     g_queue_push_tail(&unpack->parcels, g_memdup2(&parcel, sizeof parcel));
 }
@@ -72,7 +82,8 @@ vmf_unpack_is_inside(const VmfUnpack *unpack)
 gboolean
 vmf_unpack_is_empty(const VmfUnpack *unpack)
 {
-    return g_queue_is_empty((GQueue *)&unpack->parcels) && !vmf_unpack_is_inside(unpack);
+    return g_queue_is_empty((GQueue *)&unpack->parcels) && !vmf_unpack_is_inside(unpack) &&
+           unpack->used == 0;
 }
 
 gboolean
@@ -123,9 +134,44 @@ vmf_unpack_head(VmfUnpack *unpack, const VmfParcel *parcel, GError **error)
         return FALSE;
     unpack->in_left = unpack->batch.packed;
     unpack->out_left = unpack->batch.length;
-    if (unpack->batch.begins)
+    if (unpack->batch.kind == VMF_BATCH_PROOF)
+        return unpack->hash || vmf_unpack_fail(error, "a proof; none was agreed on");
+    if (unpack->batch.kind == VMF_BATCH_BEGINS)
         return vmf_unpack_begin_frame(unpack, error);
     return unpack->zstd != NULL || vmf_unpack_fail(error, "they go on with nothing begun");
+}
+
+void
+vmf_unpack_pass(VmfUnpack *unpack, const VmfSlice *bytes)
+{
+    if (unpack->hash)
+        XXH3_128bits_update(unpack->hash, bytes->data, bytes->length);
+    unpack->bytes += bytes->length;
+}
+
+/* A proof, which may be cut anywhere, is held against what was given. */
+static gboolean
+vmf_unpack_prove(VmfUnpack *unpack, const VmfParcel *parcel, GError **error)
+{
+    gsize n = MIN(parcel->bytes.length, unpack->in_left);
+    XXH128_canonical_t hash;
+    VmfProofOfBytes proof;
+
+    memcpy(unpack->proof + (VMF_BATCH_PROOF_SIZE - unpack->in_left), parcel->bytes.data, n);
+    unpack->in_left -= (uint32_t)n;
+    vmf_unpack_used(unpack, n);
+    if (unpack->in_left > 0)
+        return TRUE;
+    vmf_batch_proof_decode(unpack->proof, &proof);
+    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(unpack->hash));
+    if (proof.bytes == unpack->bytes && memcmp(proof.hash, hash.digest, sizeof proof.hash) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED,
+                "what the destination's QEMU was given is not what went in at the source "
+                "(%" G_GUINT64_FORMAT " bytes of %" G_GUINT64_FORMAT
+                "): one of the hosts damages memory; the guest was not let go on there",
+                (guint64)unpack->bytes, (guint64)proof.bytes);
+    return FALSE;
 }
 
 /* Bytes of the open batch: up to all that it said, and not one more. */
@@ -163,6 +209,8 @@ vmf_unpack_step(VmfUnpack *unpack, VmfSlice *ret, GError **error)
 {
     VmfParcel *parcel = g_queue_peek_head(&unpack->parcels);
 
+    if (parcel->packed && unpack->in_left > 0 && unpack->batch.kind == VMF_BATCH_PROOF)
+        return vmf_unpack_prove(unpack, parcel, error);
     if (parcel->packed && unpack->in_left > 0)
         return vmf_unpack_body(unpack, parcel, ret, error);
     if (parcel->packed)
@@ -184,6 +232,7 @@ vmf_unpack_take(VmfUnpack *unpack, VmfSlice *ret, gsize *ret_used, GError **erro
             return VMF_UNPACK_ERROR;
     if (!ret->chunk)
         return VMF_UNPACK_MORE;
+    vmf_unpack_pass(unpack, ret);
     *ret_used = unpack->used;
     unpack->used = 0;
     return VMF_UNPACK_BYTES;

@@ -5,7 +5,8 @@
  *
  * Units: bytes. Memory: what was put and not taken, the window, one chunk. Threads: one at a time.
  * Errors: VMF_ERROR_PROTOCOL: a batch that does not unpack, or not to as many bytes as it said, a
- * window larger than agreed on, packed bytes cut by others or by the end. Final.
+ * window larger than agreed on, packed bytes cut by others or by the end; VMF_ERROR_FAILED: what
+ * came out is not what went in, as a proof says. Final.
  */
 #pragma once
 
@@ -13,15 +14,19 @@
 
 typedef struct VmfUnpack VmfUnpack;
 
-/* window_log: the largest that is agreed on; 0: nothing packed may come. */
-VmfUnpack *vmf_unpack_new(guint window_log, VmfChunkPool *pool);
+/* window_log: the largest that is agreed on; 0: nothing packed may come. proves: proofs may come.
+ */
+VmfUnpack *vmf_unpack_new(guint window_log, gboolean proves, VmfChunkPool *pool);
 void vmf_unpack_free(VmfUnpack *unpack);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfUnpack, vmf_unpack_free)
 
 /* The slice stays the caller's. */
 void vmf_unpack_put(VmfUnpack *unpack, const VmfSlice *bytes, gboolean packed);
 
-/* All that was put was taken, and it did not end inside a batch. */
+/* These went by it, as nothing was put that was not taken. */
+void vmf_unpack_pass(VmfUnpack *unpack, const VmfSlice *bytes);
+
+/* All that was put was taken and told of, and it did not end inside a batch. */
 gboolean vmf_unpack_is_empty(const VmfUnpack *unpack);
 
 typedef enum {

@@ -82,7 +82,7 @@ on_packed(gpointer owner, const VmfParcel *parcel, gsize taken)
 static void
 there_and_back(Run *run, const uint8_t *data, size_t length)
 {
-    VmfPack *pack = vmf_pack_new(VMF_WINDOW_LOG_MIN, run->pool, on_packed, run);
+    VmfPack *pack = vmf_pack_new(VMF_WINDOW_LOG_MIN, TRUE, run->pool, on_packed, run);
 
     run->out = g_byte_array_new();
     for (size_t at = 0; at < length;) {
@@ -96,6 +96,8 @@ there_and_back(Run *run, const uint8_t *data, size_t length)
         vmf_chunk_unref(slice.chunk);
         if (data[at] & 0x40)
             vmf_pack_flush(pack);
+        if (data[at] & 0x20)
+            vmf_pack_prove(pack);
         at += n;
     }
     vmf_pack_flush(pack);
@@ -114,7 +116,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         vmf_chunk_pool_free(run.pool);
         return 0;
     }
-    run.unpack = vmf_unpack_new(VMF_WINDOW_LOG_MIN, run.pool);
+    run.unpack = vmf_unpack_new(VMF_WINDOW_LOG_MIN, TRUE, run.pool);
     if (data[0] & 1)
         read_foreign(&run, data + 1, length - 1);
     else

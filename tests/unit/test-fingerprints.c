@@ -16,6 +16,8 @@ test_equal_pages_are_found(void **state)
 
     assert_false(vmf_fingerprints_put_zero(prints, key));
     assert_true(vmf_fingerprints_put(prints, key, page));
+    assert_true(vmf_fingerprints_match(prints, key, page));
+    assert_false(vmf_fingerprints_match(prints, key + 7, page));
     page[PAGE - 1] = 1;
     assert_false(vmf_fingerprints_put(prints, key, page));
     assert_true(vmf_fingerprints_put(prints, key, page));

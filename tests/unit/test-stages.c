@@ -98,7 +98,8 @@ test_all(void **state)
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 24>, 'cache': <@t 1000000>}",
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 27>, 'zstd': <@i 3>, "
         "'cache': <@t 100000>}",
-        "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, 'zstd': <@i 1>, 'delta': <false>}",
+        "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, 'zstd': <@i 1>, 'delta': "
+        "<false>}",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(options); i++) {
@@ -113,6 +114,32 @@ test_all(void **state)
         assert_int_equal(figure(&run, "stages-in"), guest->stream->len);
         if (i != 2)
             assert_true(figure(&run, "stages-out") < guest->stream->len);
+        clear(&run);
+        guest_clear(guest);
+    }
+}
+
+/* What went in is proved before the state of devices goes on, whatever way it took. */
+static void
+test_verify(void **state)
+{
+    static const char *const options[] = {
+        "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, 'verify': <true>}",
+        "{'zstd-window': <@u 17>, 'zstd': <@i 1>, 'verify': <true>}",
+        "{'zstd-window': <@u 17>, 'zstd': <@i 0>, 'verify': <true>}",
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(options); i++) {
+        g_autofree Guest *guest = g_new(Guest, 1);
+        Run run;
+
+        make_guest(guest, i, 12);
+        guest_end(guest);
+        begin(&run, options[i]);
+        finish(&run, guest->stream);
+        guest_verify(guest, run.got->data, run.got->len);
+        assert_int_equal(figure(&run, "proofs"), 1);
+        assert_int_equal(figure(&run, "disproved"), 0);
         clear(&run);
         guest_clear(guest);
     }
@@ -286,10 +313,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all),     cmocka_unit_test(test_changing),
-        cmocka_unit_test(test_flush),   cmocka_unit_test(test_postcopy),
-        cmocka_unit_test(test_multifd), cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_all),      cmocka_unit_test(test_changing),
+        cmocka_unit_test(test_verify),   cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_postcopy), cmocka_unit_test(test_multifd),
+        cmocka_unit_test(test_bound),    cmocka_unit_test(test_stopped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
