@@ -187,11 +187,14 @@ vmf_reply_judge_postcopy(VmfReply *self, const VmfEmulator *emulator)
 {
     VmfHostSources sources = {0};
     g_autoptr(VmfHostFacts) facts = NULL;
+    guint64 page_size = 0; /* of the source */
 
     if (!vmf_owner_get(vmf_daemon_get_owner(self->daemon), &sources.qemu_uid, &sources.qemu_gid,
                        NULL))
         return;
     facts = vmf_host_facts_gather(&sources);
+    g_variant_lookup(self->request, "page-size", "t", &page_size);
+    vmf_judge_page_size(self->concerns, page_size, facts->page_size);
     vmf_judge_postcopy(self->concerns, emulator, facts->userfaultfd, self->domain->memory_source);
 }
 

@@ -29,6 +29,7 @@ typedef struct {
 
     /* what this host's QEMU would save; NULL: not known */
     guint32 version;
+    guint64 page_size; /* of this host */
     VmfArgv *argv;
     GHashTable *types; /* of the guest's devices */
     VmfNative native;  /* what it can do without a pump */
@@ -170,9 +171,11 @@ vmf_precheck_look_here(VmfPrecheck *self, virConnectPtr connection)
     g_autoptr(VmfHostFacts) host = vmf_natives_gather(connection);
     g_autoptr(GError) problem = NULL;
 
-    if (host)
+    if (host) {
+        self->page_size = host->page_size;
         vmf_judge_keepalive(self->concerns, host->keepalive_interval, host->keepalive_count,
                             vmf_daemon_get_config(self->daemon)->pump_patience);
+    }
     self->argv = vmf_precheck_get_argv(connection, self->xml, &problem);
     if (!self->argv || !vmf_precheck_ask_emulator(self, host, self->argv, &problem))
         vmf_concerns_add(self->concerns, VMF_SEVERITY_WARN, VMF_ERROR_INCOMPATIBLE,
@@ -207,8 +210,10 @@ vmf_precheck_request(VmfPrecheck *self)
     g_variant_dict_insert(&dict, "xml", "s", init->xml ? init->xml : self->xml);
     g_variant_dict_insert(&dict, "version", "u", self->version);
     g_variant_dict_insert(&dict, "have", "^as", have);
-    if (init->postcopy)
+    if (init->postcopy) {
         g_variant_dict_insert(&dict, "postcopy", "b", TRUE);
+        g_variant_dict_insert(&dict, "page-size", "t", self->page_size);
+    }
     if (self->types)
         g_variant_dict_insert_value(&dict, "types", vmf_precheck_types(self));
     return g_variant_dict_end(&dict);

@@ -181,6 +181,18 @@ vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gboolean
 }
 
 void
+vmf_judge_page_size(GPtrArray *concerns, guint64 source, guint64 destination)
+{
+    if (source && destination && source != destination)
+        vmf_concerns_add(concerns, VMF_SEVERITY_BLOCK, VMF_ERROR_NOT_SUPPORTED,
+                         "postcopy-page-size",
+                         "the destination has pages of %" G_GUINT64_FORMAT
+                         " bytes and the source of %" G_GUINT64_FORMAT
+                         ", between which QEMU does no post-copy; move the guest without it",
+                         destination, source);
+}
+
+void
 vmf_judge_native(GPtrArray *concerns, const VmfNative *source, const VmfNative *destination)
 {
     VmfNative both = *source;

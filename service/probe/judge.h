@@ -38,6 +38,12 @@ void vmf_judge_postcopy(GPtrArray *concerns, const VmfEmulator *destination, gbo
                         const char *source);
 
 /*
+ * "postcopy-page-size": QEMU does post-copy only between hosts whose pages are equally large.
+ * Bytes; 0: not known.
+ */
+void vmf_judge_page_size(GPtrArray *concerns, guint64 source, guint64 destination);
+
+/*
  * "native": how QEMU could send the guest by itself, without a pump, as far as both hosts can.
  */
 void vmf_judge_native(GPtrArray *concerns, const VmfNative *source, const VmfNative *destination);

@@ -322,6 +322,18 @@ test_postcopy(void **state)
 }
 
 static void
+test_page_size(void **state)
+{
+    g_autoptr(GPtrArray) concerns = vmf_concerns_new();
+
+    vmf_judge_page_size(concerns, 4096, 4096);
+    vmf_judge_page_size(concerns, 0, 65536); /* a source that does not say */
+    assert_int_equal(concerns->len, 0);
+    vmf_judge_page_size(concerns, 4096, 65536);
+    assert_concern(concerns, 0, "postcopy-page-size", VMF_SEVERITY_BLOCK);
+}
+
+static void
 test_backends(void **state)
 {
     static const char *const models[] = {"virtio", "", "igb", "virtio-transitional", NULL};
@@ -373,7 +385,7 @@ main(void)
         cmocka_unit_test(test_emulator),    cmocka_unit_test(test_memory),
         cmocka_unit_test(test_backends),    cmocka_unit_test(test_devices),
         cmocka_unit_test(test_keepalive),   cmocka_unit_test(test_postcopy),
-        cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_page_size),   cmocka_unit_test(test_pack),
     };
 
     return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
