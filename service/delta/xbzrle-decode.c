@@ -57,7 +57,7 @@ store_run(uint8_t *to, const uint8_t *from, size_t length)
 static inline __attribute__((always_inline)) gboolean
 walk(const uint8_t *data, size_t length, uint8_t *page, size_t page_size, StoreFunc store_bytes)
 {
-    const uint8_t *end = data + length;
+    const uint8_t *end = length > 0 ? data + length : data; /* which may be NULL then */
     size_t left = page_size; /* of the page, behind what was done */
 
     while (data < end) {
