@@ -52,6 +52,7 @@ struct VmfMux {
     guint64 past_out, past_in; /* bytes of wires that are gone */
     VmfFrameParser parser;
     gboolean resumable;
+    gboolean urgent;  /* what does not answer is soon given up */
     gboolean greeted; /* HELLO has come over this link */
     gboolean begun;   /* some link was ready */
     gboolean again;   /* something has to be sent again */

@@ -8,12 +8,6 @@
 
 #include <string.h>
 
-#define PING_INTERVAL (5 * G_USEC_PER_SEC) /* µs of silence */
-#define SILENCE_MAX (30 * G_USEC_PER_SEC)  /* µs */
-#define SOON_PING_INTERVAL                                                                         \
-    (2 * G_USEC_PER_SEC) /* where a link that is given up is soon replaced                         \
-                          */
-#define SOON_SILENCE_MAX (8 * G_USEC_PER_SEC)
 #define TICK_LATE (2 * G_USEC_PER_SEC) /* µs: this process was stopped */
 
 VmfMuxChannel *
@@ -120,17 +114,30 @@ vmf_mux_send_small(VmfMux *mux, const VmfFrameHeader *header, const uint8_t *pay
         vmf_wire_send(mux->wire, frame);
 }
 
-static gint64
-vmf_mux_ping_interval(const VmfMux *mux)
-{
-    return mux->resumable ? SOON_PING_INTERVAL : PING_INTERVAL;
-}
+/* µs of silence, after which it is asked; and for broken taken. */
+typedef struct {
+    gint64 ask, broken;
+} VmfSilence;
 
-/* Without bytes for so long it is broken. */
-static gint64
+/* Sooner where a link that is given up is soon replaced, and while a guest stands still. */
+static VmfSilence
 vmf_mux_silence(const VmfMux *mux)
 {
-    return mux->resumable ? SOON_SILENCE_MAX + 4 * vmf_flow_rtt(mux->flow) : SILENCE_MAX;
+    gint64 more = 4 * vmf_flow_rtt(mux->flow);
+
+    if (!mux->resumable)
+        return (VmfSilence){5 * G_USEC_PER_SEC, 30 * G_USEC_PER_SEC};
+    if (mux->urgent)
+        return (VmfSilence){G_USEC_PER_SEC / 2 + more, 2 * G_USEC_PER_SEC + 2 * more};
+    return (VmfSilence){2 * G_USEC_PER_SEC, 8 * G_USEC_PER_SEC + more};
+}
+
+void
+vmf_mux_set_urgent(VmfMux *mux, gboolean urgent)
+{
+    mux->urgent = urgent;
+    if (mux->wire && mux->greeted) /* it looks again */
+        g_source_set_ready_time(mux->ping_timer, 0);
 }
 
 /* The link is gone: for now, or for good. */
@@ -152,7 +159,7 @@ vmf_mux_ping(VmfMux *mux, gint64 now)
     const VmfFrameHeader header = {.type = VMF_FRAME_PING, .sequence = (uint64_t)now};
 
     vmf_mux_send_small(mux, &header, NULL, TRUE);
-    mux->ping_tick = now + vmf_mux_ping_interval(mux);
+    mux->ping_tick = now + vmf_mux_silence(mux).ask;
     g_source_set_ready_time(mux->ping_timer, mux->ping_tick);
 }
 
@@ -161,6 +168,7 @@ vmf_mux_tick(gpointer data)
 {
     VmfMux *mux = data;
     gint64 now = g_get_monotonic_time();
+    VmfSilence silence = vmf_mux_silence(mux);
     g_autoptr(GError) error = NULL;
 
     g_source_set_ready_time(mux->ping_timer, -1);
@@ -168,18 +176,18 @@ vmf_mux_tick(gpointer data)
         return G_SOURCE_CONTINUE;
     if (now - mux->ping_tick > TICK_LATE)
         mux->heard = now; /* what came meanwhile was not read yet */
-    if (now - mux->heard >= vmf_mux_silence(mux)) {
+    if (now - mux->heard >= silence.broken) {
         error = g_error_new(VMF_ERROR, VMF_ERROR_LINK_BROKEN,
                             "nothing was heard over the data link for %d s",
                             (int)((now - mux->heard) / G_USEC_PER_SEC));
         vmf_mux_lose(mux, error);
         return G_SOURCE_CONTINUE;
     }
-    if (now - mux->heard >= vmf_mux_ping_interval(mux)) {
+    if (now - mux->heard >= silence.ask) {
         vmf_mux_ping(mux, now);
         return G_SOURCE_CONTINUE;
     }
-    mux->ping_tick = mux->heard + vmf_mux_ping_interval(mux);
+    mux->ping_tick = mux->heard + silence.ask;
     g_source_set_ready_time(mux->ping_timer, mux->ping_tick);
     return G_SOURCE_CONTINUE;
 }

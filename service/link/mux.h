@@ -83,6 +83,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfMux, vmf_mux_free)
 gboolean vmf_mux_attach(VmfMux *mux, const VmfWireSetup *setup, GError **error);
 void vmf_mux_detach(VmfMux *mux);
 
+/* While a guest stands still a link that does not answer is given up within 2 s or so, and not 8. */
+void vmf_mux_set_urgent(VmfMux *mux, gboolean urgent);
+
 /* Packed bytes were agreed on: they may come. */
 void vmf_mux_allow_packed(VmfMux *mux);
 

@@ -7,6 +7,8 @@
 #include "base/timer.h"
 #include "pump/pump-private.h"
 
+#define STANDING_STILL 8000 /* ms: less patience has who carries a guest that stands still */
+
 GError *
 vmf_pump_stopped(void)
 {
@@ -285,6 +287,9 @@ vmf_pump_set_patience(VmfPump *pump, guint patience)
     if (pump->options.patience == 0 || patience == 0)
         return;
     pump->options.patience = patience;
+    for (guint i = 0; i < VMF_PUMP_LINKS; i++)
+        if (pump->links[i])
+            vmf_mux_set_urgent(pump->links[i]->mux, patience < STANDING_STILL);
     if (pump->stall)
         vmf_pump_wait_again(pump);
 }
