@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/one-sided.h"
 
+#include <glib/gstdio.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +10,9 @@
 #include "daemon/dialler.h"
 #include "daemon/host-offer.h"
 #include "daemon/loopback.h"
+#include "daemon/socket-path.h"
+
+#define VMF_ONE_SIDED_ONWARD "-onward" /* behind the id: the second pump's */
 
 struct VmfOneSided {
     char *id;
@@ -95,7 +99,7 @@ static gboolean
 vmf_one_sided_start_pumps(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **error)
 {
     const VmfConfig *config = vmf_daemon_get_config(setup->daemon);
-    g_autofree char *onward_id = g_strconcat(setup->id, "-onward", NULL);
+    g_autofree char *onward_id = g_strconcat(setup->id, VMF_ONE_SIDED_ONWARD, NULL);
 
     if (getrandom(self->secret, sizeof self->secret, 0) != sizeof self->secret) {
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_FAILED,
@@ -223,4 +227,13 @@ vmf_one_sided_free(VmfOneSided *self)
     g_free(self->uri);
     g_free(self->id);
     g_free(self);
+}
+
+void
+vmf_one_sided_remove_leftovers(const VmfConfig *config, const char *id)
+{
+    g_autofree char *onward_id = g_strconcat(id, VMF_ONE_SIDED_ONWARD, NULL);
+    g_autofree char *path = vmf_pump_socket_path(config->run_directory, onward_id);
+
+    (void)g_unlink(path);
 }

@@ -40,3 +40,6 @@ VmfPump *vmf_one_sided_get_pump(VmfOneSided *self);
 /* For libvirt; borrowed. NULL for a stream that was captured. */
 const char *vmf_one_sided_get_uri(VmfOneSided *self);
 const char *vmf_one_sided_get_listen_address(VmfOneSided *self);
+
+/* What pumps leave that an earlier vmferryd started for that migration, once it is over. */
+void vmf_one_sided_remove_leftovers(const VmfConfig *config, const char *id);

@@ -93,6 +93,12 @@ gboolean vmf_outgoing_set_domain(VmfOutgoing *outgoing, virDomainPtr domain, GEr
 gboolean vmf_outgoing_conclude(VmfOutgoing *outgoing, virDomainPtr domain, const GError *problem,
                                GError **error);
 
+/*
+ * In post-copy libvirt waits for the destination's QEMU to notice that the stream is over, and that
+ * one's pump for the link to come back: its vmferryd is told at once that ours is gone. Any thread.
+ */
+void vmf_outgoing_warn_peer(VmfOutgoing *outgoing, GDBusConnection *link, const GError *error);
+
 /* A new one, with what listens and steers; goes by itself after vmf_outgoing_run(). */
 VmfOutgoing *vmf_outgoing_new(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer,
                               VmfOptions *options, VmfFollow *follow);

@@ -24,6 +24,21 @@ vmf_outgoing_adopt_pump(VmfOutgoing *self)
     vmf_pump_tell_again(pump);
 }
 
+/* Who would tell the destination did not live to see it. */
+static void
+vmf_outgoing_tell_of_pump(VmfOutgoing *self)
+{
+    g_autoptr(GError) error =
+        g_error_new_literal(VMF_ERROR, VMF_ERROR_PUMP_FAILED, "vmferry-pump at the source died");
+    g_autoptr(GSocketAddress) remote = NULL;
+    g_autoptr(GDBusConnection) link = NULL;
+
+    if (!self->pump && self->prepared)
+        link = vmf_peer_get_link(self->peer, self->cancellable, &remote, NULL);
+    if (link)
+        vmf_outgoing_warn_peer(self, link, error);
+}
+
 /* QEMU may come with more connections: the one of post-copy, or all of them. */
 static void
 vmf_outgoing_open_again(VmfOutgoing *self)
@@ -90,6 +105,7 @@ vmf_outgoing_take_up(VmfOutgoing *self, GError **error)
         return FALSE;
     if (domain)
         vmf_outgoing_look(self, domain);
+    vmf_outgoing_tell_of_pump(self);
     vmf_follow_take_up(self->taken, self->pump, uri, &problem);
     return vmf_outgoing_conclude(self, domain, problem, error);
 }

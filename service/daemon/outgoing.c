@@ -146,10 +146,24 @@ vmf_outgoing_on_state(VmfMigration *migration, VmfOutgoing *self)
 }
 
 void
+vmf_outgoing_warn_peer(VmfOutgoing *self, GDBusConnection *link, const GError *error)
+{
+    if (!self->prepared || vmf_migration_get_state(self->migration) != VMF_STATE_POSTCOPY)
+        return;
+    g_dbus_connection_call(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
+                           g_variant_new("(sss)", vmf_outgoing_id(self),
+                                         vmf_error_name((VmfError)error->code), error->message),
+                           NULL, G_DBUS_CALL_FLAGS_NONE, VMF_FINISH_TIMEOUT, NULL, NULL, NULL);
+}
+
+void
 vmf_outgoing_on_pump_ended(VmfPump *pump, const GError *error, VmfOutgoing *self)
 {
+    g_autoptr(GDBusConnection) link = error ? vmf_peer_peek_link(self->peer, NULL) : NULL;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
+    if (link)
+        vmf_outgoing_warn_peer(self, link, error);
     if (error && !self->pump_error)
         self->pump_error = g_error_copy(error);
 }
@@ -246,6 +260,8 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
         g_signal_handlers_disconnect_by_data(self->pump, self);
     g_signal_handlers_disconnect_by_data(self->migration, self);
     g_clear_pointer(&self->reconnect, vmf_reconnect_free);
+    if (self->taken)
+        vmf_one_sided_remove_leftovers(vmf_daemon_get_config(self->daemon), vmf_outgoing_id(self));
     vmf_job_watch_stop(self->watch);
     vmf_pilot_stop(self->pilot);
     vmf_switchover_stop(self->switchover);
