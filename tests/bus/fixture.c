@@ -323,6 +323,16 @@ vmf_pair_start(VmfPair *pair)
 }
 
 int
+vmf_pair_set_up(void **state)
+{
+    VmfPair *pair = vmf_pair_new("LibvirtUri=test:///default");
+
+    *state = pair;
+    vmf_host_set_guests(pair->b, "<node/>");
+    return 0;
+}
+
+int
 vmf_pair_tear_down(void **state)
 {
     VmfPair *pair = *state;

@@ -40,6 +40,9 @@ void vmf_wait_property(gpointer proxy, const char *property, const char *value);
 /* Until a proxy's property Error is org.vmferry1.Error.NAME, with `words` in its message. */
 void vmf_wait_error(gpointer proxy, const char *name, const char *words);
 
+/* Until a migration's proxy has failed, with such an error. */
+void vmf_wait_failed(VmfBusMigration *migration, const char *name, const char *words);
+
 /* Until a file exists. */
 void vmf_wait_file(const char *path);
 
@@ -166,6 +169,9 @@ typedef struct {
 /* Without daemons yet; `more` as for vmf_host_add_peer(), of hosta's file for hostb. */
 VmfPair *vmf_pair_new(const char *more);
 void vmf_pair_start(VmfPair *pair);
+
+/* A setup: hosta's libvirt would migrate to hostb's, which has no guests yet. */
+int vmf_pair_set_up(void **state);
 
 /* A teardown: stops the daemons that run, and frees the pair. */
 int vmf_pair_tear_down(void **state);

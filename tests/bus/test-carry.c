@@ -7,23 +7,6 @@
 
 #define OTHER_UUID "55555555-5555-4555-8555-555555555555"
 
-static int
-set_up(void **state)
-{
-    VmfPair *pair = vmf_pair_new("LibvirtUri=test:///default");
-
-    *state = pair;
-    vmf_host_set_guests(pair->b, "<node/>");
-    return 0;
-}
-
-static void
-assert_failed(VmfBusMigration *migration, const char *name, const char *words)
-{
-    vmf_wait_property(migration, "state", "failed");
-    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
-}
-
 static void
 assert_both_clean(VmfPair *pair)
 {
@@ -42,9 +25,9 @@ test_libvirt_refuses(void **state)
 
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "LibvirtFailed", "libvirt: ");
+    vmf_wait_failed(out, "LibvirtFailed", "libvirt: ");
     in = vmf_host_wait_migration(pair->b);
-    assert_failed(in, "LibvirtFailed", "libvirt: ");
+    vmf_wait_failed(in, "LibvirtFailed", "libvirt: ");
     assert_string_equal(vmf_bus_migration_get_id(in), vmf_bus_migration_get_id(out));
     assert_string_equal(vmf_bus_migration_get_domain(in), "running");
     assert_string_equal(vmf_bus_migration_get_uuid(in), VMF_UUID_RUNNING);
@@ -64,7 +47,7 @@ test_again_and_again(void **state)
     for (int i = 0; i < 5; i++) {
         g_autoptr(VmfBusMigration) out = vmf_host_migrate(pair->a, "running", "hostb");
 
-        assert_failed(out, "LibvirtFailed", NULL);
+        vmf_wait_failed(out, "LibvirtFailed", NULL);
     }
     assert_both_clean(pair);
 }
@@ -82,9 +65,9 @@ test_a_guest_that_is_there_already(void **state)
                                      VMF_GUEST_XML("second", OTHER_UUID) "</node>");
     vmf_pair_start(pair);
     first = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(first, "DomainExists", "'other'");
+    vmf_wait_failed(first, "DomainExists", "'other'");
     second = vmf_host_migrate(pair->a, "second", "hostb");
-    assert_failed(second, "DomainExists", OTHER_UUID);
+    vmf_wait_failed(second, "DomainExists", OTHER_UUID);
     assert_both_clean(pair);
 }
 
@@ -97,7 +80,7 @@ test_the_destinations_libvirt_is_away(void **state)
     vmf_host_set(pair->b, "Libvirt", "Uri", "qemu+unix:///system?socket=/nowhere");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "LibvirtUnavailable", "/nowhere");
+    vmf_wait_failed(out, "LibvirtUnavailable", "/nowhere");
     assert_null(vmf_host_find_migration(pair->b)); /* the check said so */
     assert_both_clean(pair);
 }
@@ -112,7 +95,7 @@ test_libvirt_through_the_pump_takes_leave(void **state)
     vmf_host_add_peer(pair->a, "hostb", pair->b->port, "LibvirtUri=pump");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "FeatureMissing", "MayUseLibvirt");
+    vmf_wait_failed(out, "FeatureMissing", "MayUseLibvirt");
     assert_null(vmf_host_find_migration(pair->b));
 }
 
@@ -127,9 +110,9 @@ test_another_run_directory(void **state)
     vmf_host_set(pair->b, "Paths", "RunDirectory", "/proc/self/cwd/other");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "NotSupported", "RunDirectory");
+    vmf_wait_failed(out, "NotSupported", "RunDirectory");
     in = vmf_host_wait_migration(pair->b);
-    assert_failed(in, "NotSupported", "RunDirectory");
+    vmf_wait_failed(in, "NotSupported", "RunDirectory");
     assert_both_clean(pair);
     assert_true(g_file_test(other, G_FILE_TEST_IS_DIR));
 }
@@ -170,7 +153,7 @@ test_the_destinations_limit(void **state)
     first = hold(pair->a, "running");
     in = vmf_host_wait_migration(pair->b);
     second = vmf_host_migrate(pair->a, "second", "hostb");
-    assert_failed(second, "LimitReached", "Migrations");
+    vmf_wait_failed(second, "LimitReached", "Migrations");
     cancel(first);
     assert_both_clean(pair);
 }
@@ -194,7 +177,7 @@ test_two_guests_of_one_name(void **state)
     first = hold(pair->a, "running");
     in = vmf_host_wait_migration(pair->b);
     second = vmf_host_migrate(c, "running", "hostb");
-    assert_failed(second, "AlreadyMigrating", "'running'");
+    vmf_wait_failed(second, "AlreadyMigrating", "'running'");
     assert_string_equal(vmf_bus_migration_get_state(in), "preparing");
     cancel(first);
     assert_both_clean(pair);
@@ -269,9 +252,9 @@ test_the_sources_pump_dies(void **state)
     vmf_host_set_mood(pair->a, "dies");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "PumpFailed", "stub-pump");
+    vmf_wait_failed(out, "PumpFailed", "stub-pump");
     in = vmf_host_wait_migration(pair->b);
-    assert_failed(in, "PumpFailed", NULL);
+    vmf_wait_failed(in, "PumpFailed", NULL);
     assert_both_clean(pair);
 }
 
@@ -285,9 +268,9 @@ test_the_destinations_pump_dies(void **state)
     vmf_host_set_mood(pair->b, "dies");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "PumpFailed", "stub-pump");
+    vmf_wait_failed(out, "PumpFailed", "stub-pump");
     in = vmf_host_wait_migration(pair->b);
-    assert_failed(in, "PumpFailed", NULL);
+    vmf_wait_failed(in, "PumpFailed", NULL);
     assert_both_clean(pair);
 }
 
@@ -300,7 +283,7 @@ test_there_is_no_pump(void **state)
     vmf_host_set(pair->a, "Pump", "Path", "/nowhere/vmferry-pump");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "PumpFailed", "/nowhere/vmferry-pump");
+    vmf_wait_failed(out, "PumpFailed", "/nowhere/vmferry-pump");
     assert_both_clean(pair);
 }
 
@@ -314,9 +297,9 @@ test_a_pump_takes_no_link(void **state)
     vmf_host_set_mood(pair->a, "refuses");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "LinkBroken", "in no mood");
+    vmf_wait_failed(out, "LinkBroken", "in no mood");
     in = vmf_host_wait_migration(pair->b);
-    assert_failed(in, "LinkBroken", NULL);
+    vmf_wait_failed(in, "LinkBroken", NULL);
     assert_both_clean(pair);
 }
 
@@ -332,13 +315,14 @@ test_stubborn_pumps_are_killed(void **state)
     vmf_host_set_mood(pair->b, "stubborn");
     vmf_pair_start(pair);
     out = vmf_host_migrate(pair->a, "running", "hostb");
-    assert_failed(out, "LibvirtFailed", NULL);
+    vmf_wait_failed(out, "LibvirtFailed", NULL);
     in = vmf_host_wait_migration(pair->b);
-    assert_failed(in, "LibvirtFailed", NULL);
+    vmf_wait_failed(in, "LibvirtFailed", NULL);
     assert_both_clean(pair);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, vmf_pair_tear_down)
+#define CASE(function)                                                                             \
+    cmocka_unit_test_setup_teardown(function, vmf_pair_set_up, vmf_pair_tear_down)
 
 int
 main(void)

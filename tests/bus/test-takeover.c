@@ -15,23 +15,6 @@
 
 #define ID "0123-abcd"
 
-static int
-set_up(void **state)
-{
-    VmfPair *pair = vmf_pair_new("LibvirtUri=test:///default");
-
-    *state = pair;
-    vmf_host_set_guests(pair->b, "<node/>");
-    return 0;
-}
-
-static void
-assert_failed(VmfBusMigration *migration, const char *name, const char *words)
-{
-    vmf_wait_property(migration, "state", "failed");
-    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
-}
-
 /* ---- a migration that prepares; the source's pump is silent ---- */
 
 static VmfBusMigration *
@@ -65,7 +48,7 @@ test_the_destination_comes_back(void **state)
     assert_string_equal(vmf_bus_migration_get_direction(in), "in");
     assert_true(vmf_bus_migration_get_encrypted(in));
     vmf_host_assert_logged_once(pair->b, "taken over from an earlier vmferryd");
-    assert_failed(in, "Failed", "before the data link came");
+    vmf_wait_failed(in, "Failed", "before the data link came");
     if (!vmf_bus_migration_call_cancel_sync(out, NULL, &error))
         fail_msg("Cancel: %s", error->message);
     vmf_wait_property(out, "state", "cancelled");
@@ -87,8 +70,8 @@ test_the_source_comes_back(void **state)
     out = vmf_host_wait_migration(pair->a);
     assert_string_equal(vmf_bus_migration_get_id(out), id);
     assert_string_equal(vmf_bus_migration_get_direction(out), "out");
-    assert_failed(out, "Failed", "before libvirt was asked; the guest runs on at the source");
-    assert_failed(in, "Failed", "before libvirt was asked");
+    vmf_wait_failed(out, "Failed", "before libvirt was asked; the guest runs on at the source");
+    vmf_wait_failed(in, "Failed", "before libvirt was asked");
     vmf_host_assert_clean(pair->a);
     vmf_host_assert_clean(pair->b);
 }
@@ -166,33 +149,36 @@ expect_the_end(VmfPair *pair)
     out = vmf_host_wait_migration(pair->a);
     assert_string_equal(vmf_bus_migration_get_id(out), ID);
     assert_int_equal(vmf_bus_migration_get_iteration(out), 2);
-    assert_failed(out, "LibvirtFailed", "as vmferryd was restarted meanwhile");
+    vmf_wait_failed(out, "LibvirtFailed", "as vmferryd was restarted meanwhile");
     vmf_host_assert_clean(pair->a);
+}
+
+/* A pump in that mood, to its end. */
+static GSubprocess *
+end_with_pump(VmfPair *pair, const char *mood)
+{
+    VmfProcessId id;
+    GSubprocess *pump = start_pump(pair->a, mood, &id);
+
+    leave_record(pair->a, &id);
+    expect_the_end(pair);
+    g_subprocess_wait(pump, NULL, NULL);
+    return pump;
 }
 
 static void
 test_a_pump_that_lives(void **state)
 {
-    VmfPair *pair = *state;
-    VmfProcessId id;
-    g_autoptr(GSubprocess) pump = start_pump(pair->a, "", &id);
+    g_autoptr(GSubprocess) pump = end_with_pump(*state, "");
 
-    leave_record(pair->a, &id);
-    expect_the_end(pair);
-    g_subprocess_wait(pump, NULL, NULL);
     assert_true(g_subprocess_get_if_exited(pump)); /* it was told to */
 }
 
 static void
 test_a_pump_that_does_not_obey(void **state)
 {
-    VmfPair *pair = *state;
-    VmfProcessId id;
-    g_autoptr(GSubprocess) pump = start_pump(pair->a, "stubborn", &id);
+    g_autoptr(GSubprocess) pump = end_with_pump(*state, "stubborn");
 
-    leave_record(pair->a, &id);
-    expect_the_end(pair);
-    g_subprocess_wait(pump, NULL, NULL);
     assert_true(g_subprocess_get_if_signaled(pump));
     assert_int_equal(g_subprocess_get_term_sig(pump), SIGKILL);
 }
@@ -251,7 +237,8 @@ test_records_of_no_use(void **state)
     vmf_host_assert_clean(pair->a);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, vmf_pair_tear_down)
+#define CASE(function)                                                                             \
+    cmocka_unit_test_setup_teardown(function, vmf_pair_set_up, vmf_pair_tear_down)
 
 int
 main(void)

@@ -85,6 +85,13 @@ file_exists(gpointer path)
     return g_file_test(path, G_FILE_TEST_EXISTS);
 }
 
+void
+vmf_wait_failed(VmfBusMigration *migration, const char *name, const char *words)
+{
+    vmf_wait_property(migration, "state", "failed");
+    vmf_assert_error_property(vmf_bus_migration_get_error(migration), name, words);
+}
+
 /* The monitor's events are what wakes the wait. */
 void
 vmf_wait_file(const char *path)
