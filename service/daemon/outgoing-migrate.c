@@ -66,18 +66,21 @@ vmf_outgoing_call_libvirt(VmfOutgoing *self, virDomainPtr domain, GError **error
     return result == 0;
 }
 
-/* Where the guest is when the migration did not complete, and what is to be done. */
 char *
-vmf_outgoing_fate(VmfOutgoing *self)
+vmf_outgoing_torn_fate(VmfOutgoing *self)
 {
     const char *guest = vmf_migration_get_domain(self->migration);
     const char *peer = vmf_migration_get_peer(self->migration);
 
-    if (!self->torn)
-        return g_strdup("the guest runs on at the source");
     return g_strdup_printf("the guest runs at %s, and stands still where it needs memory that was "
                            "not sent yet; go on with: vmferry migrate --postcopy-resume %s %s",
                            peer, guest, peer);
+}
+
+char *
+vmf_outgoing_fate(VmfOutgoing *self)
+{
+    return self->torn ? vmf_outgoing_torn_fate(self) : g_strdup("the guest runs on at the source");
 }
 
 /* Which of the two reasons to tell: the pump's, when it came to grief by itself. */

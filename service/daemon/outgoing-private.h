@@ -107,6 +107,9 @@ void vmf_outgoing_run(VmfOutgoing *outgoing);
 /* Where the guest is when it did not end well, in words; the caller's. */
 char *vmf_outgoing_fate(VmfOutgoing *outgoing);
 
+/* Likewise, of one that is on both hosts. */
+char *vmf_outgoing_torn_fate(VmfOutgoing *outgoing);
+
 /* The source's libvirtd reaches the destination's over the data link. */
 gboolean vmf_outgoing_carries_libvirt(VmfOutgoing *outgoing);
 

@@ -148,11 +148,14 @@ vmf_outgoing_on_state(VmfMigration *migration, VmfOutgoing *self)
 void
 vmf_outgoing_warn_peer(VmfOutgoing *self, GDBusConnection *link, const GError *error)
 {
+    g_autofree char *fate = vmf_outgoing_torn_fate(self);
+    g_autofree char *message = g_strdup_printf("%s; %s", error->message, fate);
+
     if (!self->prepared || vmf_migration_get_state(self->migration) != VMF_STATE_POSTCOPY)
         return;
     g_dbus_connection_call(link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
                            g_variant_new("(sss)", vmf_outgoing_id(self),
-                                         vmf_error_name((VmfError)error->code), error->message),
+                                         vmf_error_name((VmfError)error->code), message),
                            NULL, G_DBUS_CALL_FLAGS_NONE, VMF_FINISH_TIMEOUT, NULL, NULL, NULL);
 }
 
@@ -241,7 +244,7 @@ vmf_outgoing_thread(gpointer data)
         error = vmf_error_normalize(error);
     }
     vmf_outgoing_clean_up(self, error);
-    if (!error)
+    if (!error && (self->pump || !self->taken)) /* else they came before us */
         vmf_migration_wait_figures(self->migration, VMF_FIGURES_PATIENCE);
     if (error)
         g_task_return_error(task, error);
