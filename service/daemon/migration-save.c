@@ -21,8 +21,8 @@ vmf_migration_keep(VmfMigration *self, const char *section, GVariant *values)
 static GVariant *
 vmf_migration_save_properties(VmfMigration *self)
 {
-    g_autoptr(GVariant) properties = g_variant_ref_sink(
-        g_dbus_interface_skeleton_get_properties(G_DBUS_INTERFACE_SKELETON(self->bus)));
+    g_autoptr(GVariant) properties =
+        g_dbus_interface_skeleton_get_properties(G_DBUS_INTERFACE_SKELETON(self->bus));
     GVariantDict dict;
 
     g_variant_dict_init(&dict, properties);
