@@ -17,6 +17,7 @@
 #define PAGE 4096u
 #define PAGES 16u
 #define STREAM_MAX (1u << 20)
+#define PIECES_MAX 500u
 #define MEMORY_MAX (4u << 20)
 
 typedef struct {
@@ -221,9 +222,10 @@ rewrite_stream(const GByteArray *stream, uint8_t how)
     VmfChunkPool *pool = vmf_chunk_pool_new();
     VmfRewrite *rewrite = vmf_rewrite_new(&setup, pool, take, out);
 
-    piece = MIN(piece, VMF_CHUNK_SIZE - VMF_CHUNK_HEADROOM);
+    /* a long stream in single bytes would only be slow */
+    piece = CLAMP(piece, 1 + stream->len / PIECES_MAX, VMF_CHUNK_SIZE - VMF_CHUNK_HEADROOM);
     for (gsize at = 0, number = how; at < stream->len; at += piece, number = number * 7 + 3) {
-        g_autoptr(VmfChunk) chunk = vmf_chunk_new(pool, VMF_CHUNK_SIZE);
+        g_autoptr(VmfChunk) chunk = vmf_chunk_new(pool, VMF_CHUNK_HEADROOM + piece);
         VmfSlice slice = {chunk, chunk->data + VMF_CHUNK_HEADROOM, MIN(piece, stream->len - at)};
 
         memcpy(slice.data, stream->data + at, slice.length);
