@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What incoming.c (life and end), incoming-prepare.c (beginning) and incoming-takeover.c (of one
- * that an earlier vmferryd prepared) share. See incoming.h.
+ * What the destination's part in a migration consists of; see incoming.h.
+ *
+ *   incoming.c           life: what the pump and libvirt say, data links, cancelling, the end
+ *   incoming-prepare.c   the beginning
+ *   incoming-takeover.c  the same of one that an earlier vmferryd prepared
+ *   incoming-verdict.c   how it ended, by the source's word or libvirt's
  */
 #pragma once
 
@@ -36,6 +40,7 @@ struct VmfIncoming {
     gulong cancel_handler;
     guint timer; /* the one patience that runs */
 
+    gboolean doubted; /* what the source said is held against libvirt's word */
     gboolean decided; /* `verdict` holds */
     GError *verdict;
 };
@@ -56,6 +61,9 @@ void vmf_incoming_expect_link(VmfIncoming *incoming);
 
 /* It is decided how it ended (NULL: well); over as soon as the pump is. */
 void vmf_incoming_decide(VmfIncoming *incoming, const GError *verdict);
+
+/* The one patience; 0: none. */
+void vmf_incoming_set_timer(VmfIncoming *incoming, guint seconds, GSourceFunc callback);
 
 /* QEMU leaves its sockets behind. */
 void vmf_incoming_remove_sockets(VmfIncoming *incoming);

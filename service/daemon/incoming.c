@@ -13,8 +13,6 @@
 #include "daemon/socket-path.h"
 
 #define VMF_LINK_PATIENCE 60    /* s: from Prepare to a data link */
-#define VMF_VERDICT_PATIENCE 30 /* s: from the pump's end to the source's word */
-#define VMF_PUMP_PATIENCE 5     /* s: from the source's word to the pump's end */
 #define VMF_CANCEL_TIMEOUT 1000 /* ms: for the source to say that it heard */
 
 static void vmf_incoming_end(VmfIncoming *self);
@@ -62,7 +60,7 @@ vmf_incoming_free(VmfIncoming *self)
     g_free(self);
 }
 
-static void
+void
 vmf_incoming_set_timer(VmfIncoming *self, guint seconds, GSourceFunc callback)
 {
     g_clear_handle_id(&self->timer, g_source_remove);
@@ -104,102 +102,14 @@ vmf_incoming_end(VmfIncoming *self)
     vmf_incoming_remove_sockets(self);
     vmf_ticket_book_revoke(vmf_daemon_get_tickets(self->daemon), vmf_incoming_id(self));
     vmf_migration_finish(self->migration, self->verdict);
-    if (self->finishing)
+    if (self->finishing && self->doubted && self->verdict)
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&self->finishing), self->verdict);
+    else if (self->finishing)
         vmf_bus_link_complete_finish(self->skeleton, g_steal_pointer(&self->finishing));
     vmf_daemon_remove_incoming(self->daemon, vmf_incoming_id(self));
 }
 
-static gboolean
-vmf_incoming_on_pump_late(gpointer data)
-{
-    VmfIncoming *self = data;
-
-    self->timer = 0;
-    if (self->pump)
-        vmf_pump_stop(self->pump, self->verdict);
-    return G_SOURCE_REMOVE;
-}
-
-void
-vmf_incoming_finish(VmfIncoming *self, const char *name, const char *message, VmfBusLink *skeleton,
-                    GDBusMethodInvocation *invocation)
-{
-    g_autoptr(GError) verdict = NULL;
-
-    if (self->decided) {
-        g_dbus_method_invocation_return_error(invocation, VMF_ERROR, VMF_ERROR_NO_SUCH_MIGRATION,
-                                              "the migration is over already");
-        return;
-    }
-    self->finishing = invocation;
-    if (*name)
-        verdict = g_error_new_literal(VMF_ERROR, (int)vmf_error_from_name(name), message);
-    vmf_incoming_set_timer(self, VMF_PUMP_PATIENCE, vmf_incoming_on_pump_late);
-    vmf_incoming_decide(self, verdict);
-}
-
-/* ---- when the source does not say how it ended ---- */
-
-static void
-vmf_incoming_ask_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-    VmfMigration *migration = source;
-    g_autoptr(virConnect) connection = NULL;
-    g_autoptr(virDomain) domain = NULL;
-    GError *error = NULL;
-    int state = 0;
-    int reason = 0;
-
-    connection = vmf_libvirt_open(data, &error);
-    if (connection)
-        domain = virDomainLookupByUUIDString(connection, vmf_migration_get_uuid(migration));
-    if (error)
-        g_task_return_error(task, error);
-    else if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 &&
-             state == VIR_DOMAIN_RUNNING && reason != VIR_DOMAIN_RUNNING_POSTCOPY &&
-             reason != VIR_DOMAIN_RUNNING_POSTCOPY_FAILED)
-        g_task_return_boolean(task, TRUE);
-    else if (state == VIR_DOMAIN_RUNNING)
-        g_task_return_new_error(task, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
-                                "%s fell silent, and a part of the guest's memory is still there; "
-                                "go on from there with vmferry migrate --postcopy-resume",
-                                vmf_migration_get_peer(migration));
-    else
-        g_task_return_new_error(task, VMF_ERROR, VMF_ERROR_LINK_BROKEN,
-                                "%s fell silent before the guest ran here",
-                                vmf_migration_get_peer(migration));
-}
-
-static void
-vmf_incoming_asked(GObject *source, GAsyncResult *result, gpointer data)
-{
-    VmfDaemon *daemon = data;
-    VmfIncoming *self =
-        vmf_daemon_find_incoming(daemon, vmf_migration_get_id(VMF_MIGRATION(source)));
-    g_autoptr(GError) error = NULL;
-
-    g_task_propagate_boolean(G_TASK(result), &error);
-    if (self)
-        vmf_incoming_decide(self, self->pump_error && error ? self->pump_error : error);
-}
-
-static gboolean
-vmf_incoming_on_silence(gpointer data)
-{
-    VmfIncoming *self = data;
-    g_autoptr(GTask) task = g_task_new(self->migration, NULL, vmf_incoming_asked, self->daemon);
-
-    self->timer = 0;
-    g_task_set_task_data(task, g_strdup(vmf_daemon_get_config(self->daemon)->libvirt_uri), g_free);
-    vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_incoming_ask_thread);
-    return G_SOURCE_REMOVE;
-}
-
-void
-vmf_incoming_expect_verdict(VmfIncoming *self)
-{
-    vmf_incoming_set_timer(self, VMF_VERDICT_PATIENCE, vmf_incoming_on_silence);
-}
+/* ---- what the pump says ---- */
 
 static void
 vmf_incoming_on_pump_ended(VmfPump *pump, const GError *error, VmfIncoming *self)

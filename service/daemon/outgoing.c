@@ -189,8 +189,12 @@ vmf_outgoing_renew_link(VmfOutgoing *self, gboolean dial)
     g_clear_object(&link);
 }
 
-/* The destination cleans up while we wait; when it cannot hear us it finds out by itself. */
-static void
+/*
+ * The destination cleans up while we wait; when it cannot hear us it finds out by itself. An error:
+ * the guest that has left here has not come there. Only after a takeover: else libvirt would say
+ * so.
+ */
+static GError *
 vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
 {
     g_autoptr(GVariant) answer = NULL;
@@ -199,7 +203,7 @@ vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
 
     vmf_outgoing_renew_link(self, error == NULL || self->taken);
     if (!self->link)
-        return;
+        return NULL;
     answer = g_dbus_connection_call_sync(
         self->link, NULL, VMF_LINK_OBJECT, "org.vmferry1.Link", "Finish",
         g_variant_new("(sss)", vmf_outgoing_id(self), error ? vmf_error_name(code) : "",
@@ -208,20 +212,33 @@ vmf_outgoing_tell_peer(VmfOutgoing *self, const GError *error)
         &problem);
     if (!answer)
         vmf_debug(vmf_outgoing_id(self), "telling the peer: %s", problem->message);
+    if (answer || error || !self->taken)
+        return NULL;
+    problem = vmf_error_normalize(g_steal_pointer(&problem));
+    if (!g_error_matches(problem, VMF_ERROR, VMF_ERROR_LINK_BROKEN) ||
+        g_dbus_connection_is_closed(self->link))
+        return NULL;
+    return g_error_new(VMF_ERROR, VMF_ERROR_LIBVIRT_FAILED,
+                       "the guest ended on this host while no vmferryd was there to see it; it has "
+                       "not come to %s",
+                       vmf_migration_get_peer(self->migration));
 }
 
-static void
+static GError *
 vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
 {
+    GError *denial = NULL;
+
     g_ptr_array_set_size(self->doorways, 0); /* closes them */
     if (self->follow)
         vmf_follow_close(self->follow);
     if (self->pump && error)
         vmf_pump_stop(self->pump, error);
     if (self->prepared)
-        vmf_outgoing_tell_peer(self, error);
+        denial = vmf_outgoing_tell_peer(self, error);
     if (self->pump && !vmf_pump_wait_ended(self->pump, VMF_PUMP_PATIENCE))
         vmf_pump_stop(self->pump, error);
+    return denial;
 }
 
 static gpointer
@@ -230,6 +247,7 @@ vmf_outgoing_thread(gpointer data)
     g_autoptr(GTask) task = data;
     VmfOutgoing *self = g_task_get_task_data(task);
     GError *error = NULL;
+    GError *denial;
 
     if (self->taken)
         vmf_outgoing_take_up(self, &error);
@@ -243,7 +261,9 @@ vmf_outgoing_thread(gpointer data)
     } else if (error) {
         error = vmf_error_normalize(error);
     }
-    vmf_outgoing_clean_up(self, error);
+    denial = vmf_outgoing_clean_up(self, error);
+    if (denial)
+        error = denial;
     if (!error && (self->pump || !self->taken)) /* else they came before us */
         vmf_migration_wait_figures(self->migration, VMF_FIGURES_PATIENCE);
     if (error)
