@@ -152,7 +152,7 @@ vmf_config_load(const char *path, GError **error)
         {"Libvirt", "Socket", KEY_STRING, &config->libvirt_socket, 0, 0},
         {"Pump", "Path", KEY_PATH, &config->pump_path, 0, 0},
         {"Pump", "User", KEY_STRING, &config->pump_user, 0, 0},
-        {"Pump", "Patience", KEY_NUMBER, &config->pump_patience, 1, 86400},
+        {"Pump", "Patience", KEY_NUMBER, &config->pump_patience, 0, 86400},
         {"Inspect", "Path", KEY_PATH, &config->inspect_path, 0, 0},
         {"Paths", "RunDirectory", KEY_PATH, &config->run_directory, 0, 0},
         {"Ways", "Sockets", KEY_BOOL, &config->sockets, 0, 0},

@@ -25,7 +25,11 @@ vmf_host_offer_new(const VmfConfig *config, const VmfNative *native)
         vmf_offer_require(offer, VMF_FEATURE_TLS,
                           "its configuration allows no unencrypted data links: AllowUnencrypted in "
                           "vmferryd.conf");
-    vmf_offer_set_number(offer, VMF_FEATURE_RESUME, "patience", config->pump_patience);
+    if (config->pump_patience > 0)
+        vmf_offer_set_number(offer, VMF_FEATURE_RESUME, "patience", config->pump_patience);
+    else
+        vmf_offer_refuse(offer, VMF_FEATURE_RESUME,
+                         "its configuration waits for no link: Patience in vmferryd.conf");
     if (native)
         vmf_offer_cut_native(offer, native);
     return offer;

@@ -135,7 +135,7 @@ test_refusals(void **state)
         {"[Libvirt]\nUri=\n", {"[Libvirt]", "Uri"}},
         {"[Pump]\nPath=vmferry-pump\n", {"[Pump]", "Path", "absolute"}},
         {"[Pump]\nUser=\n", {"[Pump]", "User"}},
-        {"[Pump]\nPatience=0\n", {"Patience", "1 to 86400"}},
+        {"[Pump]\nPatience=86401\n", {"Patience", "0 to 86400"}},
         {"[Paths]\nRunDirectory=run\n", {"[Paths]", "RunDirectory", "absolute"}},
         {"[Limits]\nMigrations=0\n", {"[Limits]", "Migrations", "from 1 to 64"}},
         {"[Limits]\nMigrations=65\n", {"[Limits]", "Migrations", "from 1 to 64"}},
