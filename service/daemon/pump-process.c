@@ -111,6 +111,18 @@ vmf_pump_listen(const char *path, GError **error)
     return g_steal_pointer(&socket);
 }
 
+/* One that ended already has no number any more, and what has it now is another one. */
+static void
+vmf_pump_identify(VmfPump *self)
+{
+    const char *pid = g_subprocess_get_identifier(self->process);
+
+    if (pid)
+        (void)vmf_process_id_get((pid_t)g_ascii_strtoll(pid, NULL, 10), &self->process_id);
+    if (!g_subprocess_get_identifier(self->process))
+        self->process_id = (VmfProcessId){0};
+}
+
 static gboolean
 vmf_pump_launch(VmfPump *self, const VmfConfig *config, GSocket *control, GError **error)
 {
@@ -122,9 +134,7 @@ vmf_pump_launch(VmfPump *self, const VmfConfig *config, GSocket *control, GError
                                                 fd, "--user", config->pump_user, NULL);
     if (!self->process)
         return FALSE;
-    (void)vmf_process_id_get(
-        (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(self->process), NULL, 10),
-        &self->process_id);
+    vmf_pump_identify(self);
     return TRUE;
 }
 
