@@ -107,7 +107,7 @@ vmf_mux_pace_changed(VmfMux *mux)
 void
 vmf_mux_use_room(VmfMux *mux)
 {
-    if (vmf_mux_is_ready(mux) && vmf_mux_send_again(mux))
+    if (vmf_mux_is_ready(mux) && !mux->bye_sent && vmf_mux_send_again(mux))
         mux->events->room(mux->owner);
 }
 
