@@ -36,6 +36,12 @@ gboolean vmf_plan_make(const VmfFacts *facts, const VmfPolicy *policy, gint64 no
                        GPtrArray *decisions, VmfPlan *plan);
 
 /*
+ * The level of zstd's that keeps up with the link, where the plan packs at all; else 0. To be begun
+ * with when the link is known; what pays is found out on the way.
+ */
+guint vmf_plan_get_level(const VmfPlan *plan, const VmfFacts *facts);
+
+/*
  * The size that QEMU's own cache should have before anybody starts a migration with it, from W(t):
  * a power of two, at least QEMU's default of 64 MiB and within what the policy allows. Free of
  * charge until a migration takes it. `decisions` gets why, if it is not `now_size`; may be NULL.

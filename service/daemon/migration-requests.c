@@ -89,6 +89,7 @@ vmf_migration_get_delta(VmfMigration *self, VmfDelta *ret)
 {
     g_object_get(self->bus, "delta", &ret->on, "cache-limit", &ret->cache, "compression",
                  &ret->compression, NULL);
+    ret->expected = 0;
 }
 
 gboolean

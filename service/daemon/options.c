@@ -166,7 +166,7 @@ vmf_options_new(void)
     VmfOptions *options = g_new0(VmfOptions, 1);
 
     options->downtime = VMF_DOWNTIME_BY_POLICY;
-    options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO};
+    options->delta = (VmfDelta){TRUE, VMF_CACHE_DEFAULT, VMF_COMPRESSION_AUTO, 0};
     return options;
 }
 

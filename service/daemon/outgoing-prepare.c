@@ -95,6 +95,7 @@ vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
     self->pump = pump;
     vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));
     vmf_migration_get_delta(self->migration, &delta);
+    delta.expected = self->options->delta.expected;
     vmf_pump_set_delta(pump, &delta);
     g_mutex_unlock(&self->lock);
     vmf_kept_set_pump(self->migration, pump);

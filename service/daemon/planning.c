@@ -102,6 +102,22 @@ vmf_planning_cache(const VmfPlanning *self, guint64 memory)
     return MIN(MAX(self->plan->setting.cache * 2, VMF_CACHE_BEGIN), MIN(memory, budget));
 }
 
+/* How hard to pack from the first byte on. */
+static guint
+vmf_planning_expect(const VmfPlanning *self)
+{
+    const VmfFacts *facts = &self->known.facts;
+    guint level = vmf_plan_get_level(self->plan, facts);
+    g_autofree char *link = vmf_decision_format_bytes(facts->link_rate);
+
+    if (level > 0)
+        vmf_decisions_add(self->decisions, g_get_monotonic_time(), "zstd-ahead",
+                          g_strdup_printf("zstd level %u from the start", level),
+                          g_strdup_printf("link %s/s, pages pack to %.2f of their size", link,
+                                          facts->whole_ratio));
+    return level;
+}
+
 /* QEMU's own cache: what was said, as far as it is a power of two; or the plan's, 0: none. */
 static guint64
 vmf_planning_qemu_cache(const VmfPlanning *self)
@@ -132,6 +148,8 @@ vmf_planning_fill(VmfPlanning *self, guint64 memory)
     self->cache_was_said = options->delta.cache != VMF_CACHE_DEFAULT;
     if (!self->cache_was_said)
         options->delta.cache = vmf_planning_cache(self, memory);
+    if (self->known.link_known && options->delta.compression == VMF_COMPRESSION_AUTO)
+        options->delta.expected = vmf_planning_expect(self);
     options->qemu_cache = vmf_planning_qemu_cache(self);
 }
 

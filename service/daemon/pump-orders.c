@@ -100,7 +100,8 @@ vmf_pump_set_delta(VmfPump *self, const VmfDelta *delta)
 {
     vmf_bus_pump_call_set_delta(self->proxy, delta->on, NULL, NULL, NULL);
     vmf_bus_pump_call_set_cache_size(self->proxy, delta->cache, NULL, NULL, NULL);
-    vmf_bus_pump_call_set_compression(self->proxy, delta->compression, NULL, NULL, NULL);
+    vmf_bus_pump_call_set_compression(self->proxy, delta->compression, delta->expected, NULL, NULL,
+                                      NULL);
 }
 
 void

@@ -267,9 +267,9 @@ vmf_pump_bus_set_delta(VmfBusPump *object, GDBusMethodInvocation *call, gboolean
 
 static gboolean
 vmf_pump_bus_set_compression(VmfBusPump *object, GDBusMethodInvocation *call, int level,
-                             VmfPumpBus *bus)
+                             guint expected, VmfPumpBus *bus)
 {
-    vmf_pump_set_zstd(bus->pump, level);
+    vmf_pump_set_zstd(bus->pump, level, expected);
     vmf_bus_pump_complete_set_compression(object, call);
     return TRUE;
 }

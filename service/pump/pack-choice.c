@@ -45,6 +45,20 @@ vmf_pack_choice_init(VmfPackChoice *choice)
 }
 
 void
+vmf_pack_choice_expect(VmfPackChoice *choice, guint level, gint64 now)
+{
+    guint at = RAW;
+
+    while (at + 1 < VMF_PACK_WAYS && !ways[at + 1].way.far && ways[at + 1].way.level <= (int)level)
+        at++;
+    if (level == 0 || at == RAW)
+        return;
+    choice->at = at;
+    choice->since = choice->tried = now;
+    choice->try_interval = TRY_FIRST;
+}
+
+void
 vmf_pack_choice_set(VmfPackChoice *choice, int wanted)
 {
     choice->wanted = wanted;

@@ -55,6 +55,12 @@ typedef struct {
 
 void vmf_pack_choice_init(VmfPackChoice *choice);
 
+/*
+ * That packing at about this level is expected to pay, from what link and guest did before: it
+ * begins with that at `now`, and finds out like any other time. 0: nothing is expected.
+ */
+void vmf_pack_choice_expect(VmfPackChoice *choice, guint level, gint64 now);
+
 /* VMF_PACK_AUTO, VMF_PACK_OFF, or a level of zstd's. */
 void vmf_pack_choice_set(VmfPackChoice *choice, int wanted);
 

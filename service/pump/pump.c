@@ -275,9 +275,10 @@ vmf_pump_set_delta(VmfPump *pump, gboolean delta)
 }
 
 void
-vmf_pump_set_zstd(VmfPump *pump, int level)
+vmf_pump_set_zstd(VmfPump *pump, int level, guint expected)
 {
     pump->options.settings.zstd = CLAMP(level, VMF_PACK_AUTO, VMF_PACK_LEVEL_MAX);
+    pump->options.settings.expected = expected;
     vmf_pump_apply_settings(pump);
 }
 

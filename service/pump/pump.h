@@ -80,10 +80,11 @@ gboolean vmf_pump_refuse_channel(VmfPump *pump, guint channel, const char *reaso
 void vmf_pump_set_bandwidth(VmfPump *pump, guint64 rate);
 
 /* At any time, at the source: memory for contents in bytes; whether pages are left out or sent as
- * deltas; how hard to pack (VMF_PACK_AUTO, VMF_PACK_OFF, or a level). */
+ * deltas; how hard to pack (VMF_PACK_AUTO, VMF_PACK_OFF, or a level), and the level that AUTO is
+ * expected to come to, 0 if nothing is. */
 void vmf_pump_set_cache(VmfPump *pump, guint64 size);
 void vmf_pump_set_delta(VmfPump *pump, gboolean delta);
-void vmf_pump_set_zstd(VmfPump *pump, int level);
+void vmf_pump_set_zstd(VmfPump *pump, int level, guint expected);
 
 /* How long a link that broke is waited for, ms, from now on if one is; if that was agreed on. */
 void vmf_pump_set_patience(VmfPump *pump, guint patience);

@@ -396,6 +396,7 @@ vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, V
     stages->owner = owner;
     g_mutex_init(&stages->lock);
     vmf_pack_choice_init(&stages->choice);
+    vmf_pack_choice_expect(&stages->choice, settings->expected, g_get_monotonic_time());
     stages->wake = g_source_new(&vmf_stages_funcs, sizeof(GSource));
     g_source_set_callback(stages->wake, vmf_stages_on_wake, stages, NULL);
     g_source_attach(stages->wake, context);

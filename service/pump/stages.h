@@ -36,8 +36,9 @@ vmf_stages_setup_is_empty(const VmfStagesSetup *setup)
 /* What can be changed at any moment. */
 typedef struct {
     gboolean delta;
-    guint64 cache; /* bytes */
-    int zstd;      /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
+    guint64 cache;  /* bytes */
+    int zstd;       /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
+    guint expected; /* level that AUTO begins with, if set before the first byte; 0: none */
 } VmfStagesSettings;
 
 #define VMF_CURVE_POINTS 16

@@ -131,6 +131,47 @@ test_little_input(void **state)
     assert_true(run.raw < 0.01 * run.packed);
 }
 
+/* What is known of link and guest is begun with. */
+static void
+test_expected(void **state)
+{
+    const World world = {24 * MIB, 1000 * MIB, 250 * MIB, 0, 3};
+    Run run;
+
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 3, run.now);
+    assert_int_equal(vmf_pack_choice_way(&run.choice).level, 3);
+    assert_false(vmf_pack_choice_way(&run.choice).far);
+    go(&run, &world, 0.5);
+    assert_true(run.raw == 0 && run.packed > 0);
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 2, run.now);
+    assert_int_equal(vmf_pack_choice_way(&run.choice).level, 1);
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 0, run.now);
+    assert_true(vmf_pack_choice_way(&run.choice).raw);
+}
+
+/* It was expected in vain. */
+static void
+test_expected_wrongly(void **state)
+{
+    const World incompressible = {24 * MIB, 1000 * MIB, 600 * MIB, 0, 1.001};
+    const World busy = {2000 * MIB, 600 * MIB, 60 * MIB, 1 / (70 * MIB), 2.5};
+    Run run;
+
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 1, run.now);
+    go(&run, &incompressible, 1);
+    assert_true(vmf_pack_choice_way(&run.choice).raw);
+    assert_true(run.packed < 0.25 * run.raw);
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 1, run.now);
+    go(&run, &busy, 3);
+    assert_true(vmf_pack_choice_way(&run.choice).raw);
+    assert_true(run.packed < run.raw);
+}
+
 static void
 test_fixed(void **state)
 {
@@ -154,6 +195,7 @@ main(void)
         cmocka_unit_test(test_thin_link),      cmocka_unit_test(test_fat_link),
         cmocka_unit_test(test_busy_processor), cmocka_unit_test(test_incompressible),
         cmocka_unit_test(test_little_input),   cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_expected),       cmocka_unit_test(test_expected_wrongly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

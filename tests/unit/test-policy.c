@@ -245,6 +245,27 @@ test_plan_of_parallel_connections(void **state)
         assert_false(plan->choices[i].setting.delta);
 }
 
+/* Harder on a thin link, and not at all where the link takes more than can be packed. */
+static void
+test_plan_packs_as_the_link_is(void **state)
+{
+    static const struct {
+        double link; /* bytes/s */
+        guint level;
+    } cases[] = {{24 * MIB, 3}, {64 * MIB, 3}, {120 * MIB, 1}, {1000 * MIB, 0}};
+    VmfFacts facts;
+    g_autofree VmfPlan *plan = g_new0(VmfPlan, 1);
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        counter_facts(&facts);
+        facts.zstd = TRUE;
+        facts.packed_ratio = facts.delta_ratio * facts.whole_ratio;
+        facts.link_rate = cases[i].link;
+        assert_true(vmf_plan_make(&facts, vmf_policy_default(), 0, NULL, plan));
+        assert_int_equal(vmf_plan_get_level(plan, &facts), cases[i].level);
+    }
+}
+
 static void
 test_plan_for_an_idle_guest_is_cheap(void **state)
 {
@@ -312,6 +333,7 @@ main(void)
         cmocka_unit_test(test_plan_takes_what_converges),
         cmocka_unit_test(test_plan_keeps_to_its_limits),
         cmocka_unit_test(test_plan_of_parallel_connections),
+        cmocka_unit_test(test_plan_packs_as_the_link_is),
         cmocka_unit_test(test_plan_for_an_idle_guest_is_cheap),
         cmocka_unit_test(test_cache_ahead),
         cmocka_unit_test(test_decisions_are_bounded),

@@ -163,7 +163,7 @@ test_changing(void **state)
 
         vmf_pump_set_cache(pump, (guint64)g_rand_int_range(guest->rand, 0, 500) * 1024);
         vmf_pump_set_delta(pump, g_rand_int_range(guest->rand, 0, 4) > 0);
-        vmf_pump_set_zstd(pump, g_rand_int_range(guest->rand, -1, 5));
+        vmf_pump_set_zstd(pump, g_rand_int_range(guest->rand, -1, 5), 0);
         send_up_to(&run, guest->stream, MIN(run.sent + 100000, guest->stream->len));
     }
     finish(&run, guest->stream);
