@@ -10,7 +10,7 @@
 #define VMF_CACHE_NATIVE (64 << 20)   /* bytes: libvirt's and QEMU's default */
 #define VMF_SET_MARGIN 1.05           /* of a working set that is measured by samples */
 #define VMF_LEVEL_3_COST 1.5          /* time that zstd's level 3 takes, of level 1's */
-#define VMF_LEVEL_3_SHARE 0.6         /* of the time, that it may take */
+#define VMF_LEVEL_3_SHARE 0.4         /* of the time, that it may take */
 #define VMF_DOWNTIME_WEIGHT 10        /* s of migration that a second of downtime is worth */
 
 static gboolean

@@ -7,7 +7,10 @@
 #define TRY_SOON (200 * 1000)          /* µs to the first trial of what was only foreseen */
 #define TRY_FIRST (700 * 1000)         /* µs between trials, at first */
 #define TRY_LAST (30 * G_USEC_PER_SEC) /* and in the end */
+#define TRY_EXPECTED (1500 * 1000)     /* to the first, of what somebody knew */
 #define TRY_RARER 4
+#define LESS_FIRST G_USEC_PER_SEC /* µs after which less is tried again */
+#define LESS_BETTER 1.05          /* times as fast: worth packing less */
 #define STEP_UP_EVERY G_USEC_PER_SEC
 #define WORTH 1.04     /* in / out that is worth the work */
 #define FASTER 1.1     /* that is faster, and not chance */
@@ -41,7 +44,7 @@ static const struct {
 void
 vmf_pack_choice_init(VmfPackChoice *choice)
 {
-    *choice = (VmfPackChoice){.wanted = VMF_PACK_AUTO, .at = RAW};
+    *choice = (VmfPackChoice){.wanted = VMF_PACK_AUTO, .at = RAW, .less_interval = LESS_FIRST};
 }
 
 void
@@ -55,7 +58,7 @@ vmf_pack_choice_expect(VmfPackChoice *choice, guint level, gint64 now)
         return;
     choice->at = at;
     choice->since = choice->tried = now;
-    choice->try_interval = TRY_FIRST;
+    choice->try_interval = TRY_EXPECTED;
 }
 
 void
@@ -71,11 +74,33 @@ vmf_pack_choice_go(VmfPackChoice *choice, guint at)
     choice->since = choice->tried = choice->sum.end;
     choice->try_interval = TRY_FIRST;
     choice->promised = 0;
+    choice->harder = 0;
+}
+
+/* Less is packed since the last decision: if that was no faster, it is taken back. */
+static void
+vmf_pack_choice_compare(VmfPackChoice *choice, double rate)
+{
+    gboolean better = rate > choice->harder * LESS_BETTER;
+
+    choice->harder = 0;
+    if (better)
+        return;
+    vmf_pack_choice_go(choice, choice->at + 1);
+    choice->less_at = choice->sum.end + choice->less_interval;
+    choice->less_interval = MIN(choice->less_interval * TRY_RARER, TRY_LAST);
+}
+
+static void
+vmf_pack_choice_pack_less(VmfPackChoice *choice, double rate)
+{
+    vmf_pack_choice_go(choice, choice->at - 1);
+    choice->harder = rate;
 }
 
 /* Whether packing itself shall be another. */
 static void
-vmf_pack_choice_adjust(VmfPackChoice *choice, double wall)
+vmf_pack_choice_adjust(VmfPackChoice *choice, double wall, double rate)
 {
     const VmfPackBatch *sum = &choice->sum;
     double busy = (double)sum->busy / wall, blocked = (double)sum->blocked / wall;
@@ -83,8 +108,12 @@ vmf_pack_choice_adjust(VmfPackChoice *choice, double wall)
 
     if (choice->ratio < WORTH)
         vmf_pack_choice_go(choice, RAW);
-    else if (busy > BUSY && blocked < BLOCKED && choice->at > 1)
-        vmf_pack_choice_go(choice, choice->at - 1);
+    else if (choice->harder > 0 && busy + blocked > STARVED)
+        vmf_pack_choice_compare(choice, rate);
+    else if (choice->harder > 0)
+        return; /* QEMU had little: the next period tells */
+    else if (busy > BUSY && blocked < BLOCKED && choice->at > 1 && sum->end >= choice->less_at)
+        vmf_pack_choice_pack_less(choice, rate);
     else if (blocked > BLOCKED && next < VMF_PACK_WAYS &&
              sum->end - choice->since > STEP_UP_EVERY &&
              busy * ways[next].cost / ways[choice->at].cost < RESERVE)
@@ -130,13 +159,13 @@ vmf_pack_choice_foresee(VmfPackChoice *choice, double wall, double rate)
 
 /* Packing. TRUE: as they are, bytes might go faster. */
 static gboolean
-vmf_pack_choice_doubt(VmfPackChoice *choice, double wall)
+vmf_pack_choice_doubt(VmfPackChoice *choice, double wall, double rate)
 {
     const VmfPackBatch *sum = &choice->sum;
     double busy = (double)sum->busy / wall, work = busy + (double)sum->blocked / wall;
 
-    vmf_pack_choice_adjust(choice, wall);
-    return choice->at != RAW && work > STARVED && busy > CHEAP;
+    vmf_pack_choice_adjust(choice, wall, rate);
+    return choice->at != RAW && choice->harder <= 0 && work > STARVED && busy > CHEAP;
 }
 
 static void
@@ -145,7 +174,7 @@ vmf_pack_choice_decide(VmfPackChoice *choice, double wall, double rate)
     const VmfPackBatch *sum = &choice->sum;
     gboolean other = choice->at == RAW
                          ? vmf_pack_choice_foresee(choice, wall, rate * G_USEC_PER_SEC)
-                         : vmf_pack_choice_doubt(choice, wall);
+                         : vmf_pack_choice_doubt(choice, wall, rate);
 
     choice->rate = rate;
     choice->trying = other && sum->end - choice->tried > choice->try_interval;

@@ -11,8 +11,9 @@
  * off.
  *
  * While packing pays: if the packer waited for the link it tries harder, as far as it would still
- * be fast enough; if it was busy all the time it tries less, and at times not at all. To try
- * harder or less costs the history, so it is rare. What does not get smaller goes as it is.
+ * be fast enough; if it was busy all the time it tries less, goes back if that was no faster, and
+ * at times tries not at all. To try harder or less costs the history, so it is rare. What does not
+ * get smaller goes as it is.
  *
  * Pure: no clock; times are µs of one monotonic clock, passed in. Threads: one at a time.
  */
@@ -37,6 +38,10 @@ typedef struct {
     int wanted; /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
     guint at;   /* of the ways */
     gint64 since;
+
+    double harder;        /* bytes/s in of the harder way that was left just now; 0: none was */
+    gint64 less_at;       /* when less may be tried again, */
+    gint64 less_interval; /* and how long after that */
 
     guint promised; /* periods in a row for which packing was foreseen to be good */
 

@@ -131,6 +131,36 @@ test_little_input(void **state)
     assert_true(run.raw < 0.01 * run.packed);
 }
 
+/* The packer is busy all the time, and just fast enough: to pack less would be no faster. */
+static void
+test_less_is_no_faster(void **state)
+{
+    const World world = {64 * MIB, 1000 * MIB, 115 * MIB, 0, 2.6};
+    double at_1 = 0;
+    Run run;
+
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 1, run.now);
+    for (guint i = 0; i < 100; i++) {
+        go(&run, &world, 0.1);
+        at_1 += vmf_pack_choice_way(&run.choice).level == 1 ? run.packed : 0;
+    }
+    assert_true(at_1 > 0.85 * 10 * 64 * 2.6 * MIB);
+}
+
+/* A slower processor: level 3 is left for what keeps up. */
+static void
+test_less_is_faster(void **state)
+{
+    const World world = {64 * MIB, 1000 * MIB, 80 * MIB, 0, 2.6};
+    Run run;
+
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 3, run.now);
+    go(&run, &world, 0.5);
+    assert_true(vmf_pack_choice_way(&run.choice).level < 3);
+}
+
 /* What is known of link and guest is begun with. */
 static void
 test_expected(void **state)
@@ -192,10 +222,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_thin_link),      cmocka_unit_test(test_fat_link),
-        cmocka_unit_test(test_busy_processor), cmocka_unit_test(test_incompressible),
-        cmocka_unit_test(test_little_input),   cmocka_unit_test(test_fixed),
-        cmocka_unit_test(test_expected),       cmocka_unit_test(test_expected_wrongly),
+        cmocka_unit_test(test_thin_link),         cmocka_unit_test(test_fat_link),
+        cmocka_unit_test(test_busy_processor),    cmocka_unit_test(test_incompressible),
+        cmocka_unit_test(test_little_input),      cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_less_is_no_faster), cmocka_unit_test(test_less_is_faster),
+        cmocka_unit_test(test_expected),          cmocka_unit_test(test_expected_wrongly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
