@@ -71,6 +71,18 @@ vmf_guest_is_torn(virDomainPtr domain)
 }
 
 gboolean
+vmf_guest_has_ended(virDomainPtr domain)
+{
+    int state = 0;
+    int reason = 0;
+
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN; /* it was not persistent */
+    return state == VIR_DOMAIN_CRASHED ||
+           (state == VIR_DOMAIN_SHUTOFF && reason != VIR_DOMAIN_SHUTOFF_MIGRATED);
+}
+
+gboolean
 vmf_guest_check_torn(const VmfGuest *guest, gboolean resume, GError **error)
 {
     if (guest->torn == resume)

@@ -50,6 +50,12 @@ gboolean vmf_guest_check_waiting(virConnectPtr connection, const char *uuid, GEr
 /* Whether its memory is on two hosts, as far as this one knows. */
 gboolean vmf_guest_is_torn(virDomainPtr domain);
 
+/*
+ * Whether its QEMU has ended on this host, and not because the guest has left. FALSE when libvirt
+ * does not know.
+ */
+gboolean vmf_guest_has_ended(virDomainPtr domain);
+
 /* The destination: no live guest of that UUID, no other guest of that name. Error: DOMAIN_EXISTS.
  */
 gboolean vmf_guest_check_absent(virConnectPtr connection, const char *name, const char *uuid,

@@ -77,9 +77,27 @@ vmf_outgoing_torn_fate(VmfOutgoing *self)
                            peer, guest, peer);
 }
 
+/* QEMU at the source is no more. */
+static char *
+vmf_outgoing_ended_fate(VmfOutgoing *self)
+{
+    const char *guest = vmf_migration_get_domain(self->migration);
+    g_autofree char *why = g_strdup_printf("QEMU of guest '%s' ended at the source, as "
+                                           "/var/log/libvirt/qemu/%s.log there may explain",
+                                           guest, guest);
+
+    if (self->torn)
+        return g_strdup_printf("%s, and with it memory that %s has not got: destroy what is left "
+                               "of the guest there, and start it again",
+                               why, vmf_migration_get_peer(self->migration));
+    return g_strdup_printf("%s: it runs on neither host, and can be started again", why);
+}
+
 char *
 vmf_outgoing_fate(VmfOutgoing *self)
 {
+    if (self->ended)
+        return vmf_outgoing_ended_fate(self);
     return self->torn ? vmf_outgoing_torn_fate(self) : g_strdup("the guest runs on at the source");
 }
 
@@ -90,7 +108,10 @@ vmf_outgoing_set_failure(VmfOutgoing *self, const GError *libvirt_error, GError 
     g_autofree char *fate = vmf_outgoing_fate(self);
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
-    if (self->pump_error && self->follow) /* which came first, only the one who started it heard */
+    if (self->ended) /* and what the pump and libvirt say came of that */
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_DOMAIN_NOT_RUNNING, fate);
+    else if (self->pump_error &&
+             self->follow) /* which came first, only the one who started it heard */
         g_set_error(error, VMF_ERROR, libvirt_error->code, "%s; the stream: %s",
                     libvirt_error->message, self->pump_error->message);
     else if (self->pump_error)
@@ -138,6 +159,7 @@ vmf_outgoing_conclude(VmfOutgoing *self, virDomainPtr domain, const GError *prob
                  vmf_migration_get_state(self->migration) == VMF_STATE_POSTCOPY;
     if (vmf_outgoing_goes_on(self, problem))
         return TRUE;
+    self->ended = domain && vmf_guest_has_ended(domain);
     vmf_outgoing_set_failure(self, problem, error);
     return FALSE;
 }
