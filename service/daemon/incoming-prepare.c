@@ -15,13 +15,15 @@
 
 #define VMF_INCOMING_LINKS 4 /* what a pump takes */
 
-/* Our certificate must bear the name, or the source means somebody else. */
+/* Our certificate must bear the name, or the source means somebody else; and its own be good. */
 static gboolean
-vmf_incoming_check_host(const VmfConfig *config, const char *host, GError **error)
+vmf_incoming_check_hosts(VmfIncoming *self, const char *host, GError **error)
 {
+    const VmfConfig *config = vmf_daemon_get_config(self->daemon);
     g_autoptr(VmfIdentity) identity = vmf_identity_load(config->tls_directory, error);
 
-    if (!identity)
+    if (!identity || !vmf_identity_check_peer(identity, self->link,
+                                              vmf_migration_get_peer(self->migration), error))
         return FALSE;
     if (g_strv_contains(vmf_identity_get_names(identity), host))
         return TRUE;
@@ -54,7 +56,7 @@ vmf_incoming_prepare_thread(GTask *task, gpointer source, gpointer data, GCancel
     connection = vmf_libvirt_open(config->libvirt_uri, &error);
     if (connection && vmf_incoming_check_guest(self, connection, &error) &&
         vmf_owner_get(vmf_daemon_get_owner(self->daemon), &self->uid, &gid, &error) &&
-        vmf_incoming_check_host(config, host, &error) &&
+        vmf_incoming_check_hosts(self, host, &error) &&
         vmf_socket_folder_make(config->run_directory, host, self->uid, gid, &error)) {
         if (!self->external) /* libvirt's QEMU listens there already */
             vmf_incoming_remove_sockets(self);

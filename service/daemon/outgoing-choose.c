@@ -51,6 +51,17 @@ vmf_outgoing_talk(VmfOutgoing *self, const VmfTalk *talk, GError **error)
     return self->agreement != NULL;
 }
 
+/* The link may be older than what is wrong with the certificate that was shown over it. */
+static gboolean
+vmf_outgoing_check_peer(VmfOutgoing *self, const char *name, GError **error)
+{
+    g_autoptr(VmfIdentity) identity =
+        vmf_identity_load(vmf_daemon_get_config(self->daemon)->tls_directory, error);
+
+    return identity && vmf_control_check_certificate(self->link, name, error) &&
+           vmf_identity_check_peer(identity, self->link, name, error);
+}
+
 static gboolean
 vmf_outgoing_agree(VmfOutgoing *self, GError **error)
 {
@@ -76,7 +87,7 @@ vmf_outgoing_agree(VmfOutgoing *self, GError **error)
         return FALSE;
     vmf_info(vmf_outgoing_id(self), "agreed with %s within %.1f ms", peer->name,
              (double)(g_get_monotonic_time() - begin) / 1000);
-    return vmf_control_check_certificate(self->link, peer->name, error);
+    return vmf_outgoing_check_peer(self, peer->name, error);
 }
 
 /* ---- the choice ---- */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "link/revocation.h"
 
 /* Unanswered data ends a control link after this; milliseconds. */
 #define VMF_CONTROL_USER_TIMEOUT 20000
@@ -19,6 +20,7 @@
 struct VmfIdentity {
     char *directory;
     GTlsDatabase *authorities;
+    VmfRevocations *revoked; /* NULL: nothing was */
     GTlsCertificate *server;
     GTlsCertificate *client;
     GStrv names;
@@ -54,13 +56,38 @@ vmf_certificate_get_names(GTlsCertificate *certificate)
     return g_strv_builder_end(builder);
 }
 
+/* Whom it trusts. */
+static gboolean
+vmf_identity_read_authorities(VmfIdentity *identity, const char *ca, GError **error)
+{
+    g_autofree char *revoked = g_build_filename(identity->directory, "cacrl.pem", NULL);
+    g_autoptr(GError) problem = NULL;
+
+    /* what GIO says of a file that it cannot read is "Error while reading file" */
+    if (access(ca, R_OK) < 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
+                    "%s: %s; vmferryd.conf(5) says under TlsDirectory what belongs there", ca,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    identity->authorities = g_tls_file_database_new(ca, &problem);
+    if (!identity->authorities) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "%s: %s", ca, problem->message);
+        return FALSE;
+    }
+    identity->revoked = vmf_revocations_load(revoked, ca, &problem);
+    if (!problem)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+}
+
 VmfIdentity *
 vmf_identity_load(const char *directory, GError **error)
 {
     g_autoptr(VmfIdentity) identity = g_new0(VmfIdentity, 1);
     g_autofree char *ca = g_build_filename(directory, "cacert.pem", NULL);
     g_autofree char *client = g_build_filename(directory, "clientcert.pem", NULL);
-    g_autoptr(GError) problem = NULL;
 
     identity->directory = g_strdup(directory);
     if (!g_tls_backend_supports_tls(g_tls_backend_get_default())) {
@@ -68,18 +95,8 @@ vmf_identity_load(const char *directory, GError **error)
                     "GIO has no TLS on this host: install glib-networking");
         return NULL;
     }
-    /* what GIO says of a file that it cannot read is "Error while reading file" */
-    if (access(ca, R_OK) < 0) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION,
-                    "%s: %s; vmferryd.conf(5) says under TlsDirectory what belongs there", ca,
-                    g_strerror(errno));
+    if (!vmf_identity_read_authorities(identity, ca, error))
         return NULL;
-    }
-    identity->authorities = g_tls_file_database_new(ca, &problem);
-    if (!identity->authorities) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_BAD_CONFIGURATION, "%s: %s", ca, problem->message);
-        return NULL;
-    }
     identity->server = vmf_identity_read_pair(directory, "server", error);
     if (!identity->server)
         return NULL;
@@ -104,6 +121,7 @@ vmf_identity_free(VmfIdentity *identity)
 {
     g_free(identity->directory);
     g_clear_object(&identity->authorities);
+    g_clear_pointer(&identity->revoked, vmf_revocations_free);
     g_clear_object(&identity->server);
     g_clear_object(&identity->client);
     g_strfreev(identity->names);
@@ -156,8 +174,8 @@ vmf_tls_note_flags(GTlsConnection *tls, GTlsCertificate *certificate, GTlsCertif
 
 /* Handshake, and TLS 1.3 or nothing. `ret_flags`: what a refused certificate was refused for. */
 static gboolean
-vmf_tls_handshake(GTlsConnection *tls, GCancellable *cancellable, GTlsCertificateFlags *ret_flags,
-                  GError **error)
+vmf_tls_handshake(const VmfIdentity *identity, GTlsConnection *tls, GCancellable *cancellable,
+                  GTlsCertificateFlags *ret_flags, GError **error)
 {
     gulong handler =
         g_signal_connect(tls, "accept-certificate", G_CALLBACK(vmf_tls_note_flags), ret_flags);
@@ -166,6 +184,12 @@ vmf_tls_handshake(GTlsConnection *tls, GCancellable *cancellable, GTlsCertificat
     g_signal_handler_disconnect(tls, handler);
     if (done && g_tls_connection_get_protocol_version(tls) != G_TLS_PROTOCOL_VERSION_TLS_1_3) {
         g_set_error(error, G_TLS_ERROR, G_TLS_ERROR_HANDSHAKE, "the other side has no TLS 1.3");
+        return FALSE;
+    }
+    if (done &&
+        vmf_revocations_have(identity->revoked, g_tls_connection_get_peer_certificate(tls))) {
+        *ret_flags = G_TLS_CERTIFICATE_REVOKED;
+        g_set_error(error, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE, "revoked");
         return FALSE;
     }
     return done;
@@ -260,7 +284,8 @@ vmf_control_dial(const VmfIdentity *identity, const char *name, const char *addr
                          identity->authorities, "server-identity", expected, NULL);
     if (tls)
         g_tls_connection_set_certificate(G_TLS_CONNECTION(tls), identity->client);
-    if (!tls || !vmf_tls_handshake(G_TLS_CONNECTION(tls), cancellable, &flags, &problem)) {
+    if (!tls ||
+        !vmf_tls_handshake(identity, G_TLS_CONNECTION(tls), cancellable, &flags, &problem)) {
         vmf_set_tls_error(error, name, flags, problem);
         return NULL;
     }
@@ -300,7 +325,8 @@ vmf_control_accept(const VmfIdentity *identity, GSocketConnection *connection,
                          cancellable, &problem, "base-io-stream", connection, "database",
                          identity->authorities, "certificate", identity->server,
                          "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED, NULL);
-    if (!tls || !vmf_tls_handshake(G_TLS_CONNECTION(tls), cancellable, &flags, &problem)) {
+    if (!tls ||
+        !vmf_tls_handshake(identity, G_TLS_CONNECTION(tls), cancellable, &flags, &problem)) {
         vmf_set_tls_error(error, "the caller", flags, problem);
         return NULL;
     }
@@ -321,14 +347,21 @@ vmf_control_accept(const VmfIdentity *identity, GSocketConnection *connection,
     return bus;
 }
 
+/* Borrowed; NULL when it showed none. */
+static GTlsCertificate *
+vmf_control_peek_certificate(GDBusConnection *link)
+{
+    GIOStream *stream = g_dbus_connection_get_stream(link);
+
+    return G_IS_TLS_CONNECTION(stream)
+               ? g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(stream))
+               : NULL;
+}
+
 gint64
 vmf_control_get_certificate_end(GDBusConnection *link)
 {
-    GIOStream *stream = g_dbus_connection_get_stream(link);
-    GTlsCertificate *certificate =
-        G_IS_TLS_CONNECTION(stream)
-            ? g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(stream))
-            : NULL;
+    GTlsCertificate *certificate = vmf_control_peek_certificate(link);
     g_autoptr(GDateTime) end =
         certificate ? g_tls_certificate_get_not_valid_after(certificate) : NULL;
 
@@ -345,6 +378,17 @@ vmf_control_check_certificate(GDBusConnection *link, const char *name, GError **
     g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED,
                 "the certificate of %s has expired since the control link was opened; renew it",
                 name);
+    return FALSE;
+}
+
+gboolean
+vmf_identity_check_peer(const VmfIdentity *identity, GDBusConnection *link, const char *name,
+                        GError **error)
+{
+    if (!vmf_revocations_have(identity->revoked, vmf_control_peek_certificate(link)))
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PEER_UNTRUSTED,
+                "the certificate of %s has been revoked since the control link was opened", name);
     return FALSE;
 }
 

@@ -23,7 +23,8 @@ typedef struct VmfIdentity VmfIdentity;
 
 /*
  * `directory` holds libvirt's file names: cacert.pem, servercert.pem, serverkey.pem and, if a
- * certificate of its own is to be shown when dialling, clientcert.pem and clientkey.pem.
+ * certificate of its own is to be shown when dialling, clientcert.pem and clientkey.pem; and what
+ * was revoked in cacrl.pem, if there is one.
  * Fails with VMF_ERROR_BAD_CONFIGURATION naming the file.
  */
 VmfIdentity *vmf_identity_load(const char *directory, GError **error);
@@ -58,6 +59,10 @@ GDBusConnection *vmf_control_accept(const VmfIdentity *identity, GSocketConnecti
  * `name` is the peer's, for the message. Error: PEER_UNTRUSTED.
  */
 gboolean vmf_control_check_certificate(GDBusConnection *link, const char *name, GError **error);
+
+/* Likewise, whether it was revoked meanwhile. Error: PEER_UNTRUSTED. */
+gboolean vmf_identity_check_peer(const VmfIdentity *identity, GDBusConnection *link,
+                                 const char *name, GError **error);
 
 /* When it ends, µs since the epoch; 0 if it says nothing of that. */
 gint64 vmf_control_get_certificate_end(GDBusConnection *link);

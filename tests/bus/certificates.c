@@ -74,6 +74,38 @@ make_validity(VmfCertificate kind)
     return g_strdup("expiration_days = 2\n");
 }
 
+static void
+trust(const char *directory, const char *cert)
+{
+    g_autofree char *trusted = NULL;
+
+    assert_true(g_file_get_contents(cert, &trusted, NULL, NULL));
+    write_text(directory, "cacert.pem", trusted);
+}
+
+void
+vmf_certificate_revoke(const char *ca, const char *directory, const char *revoked)
+{
+    g_autofree char *cert = g_build_filename(ca, "cacert.pem", NULL);
+    g_autofree char *key = g_build_filename(ca, "cakey.pem", NULL);
+    g_autofree char *theirs = g_build_filename(revoked, "servercert.pem", NULL);
+    const char *const arguments[] = {"--generate-crl",
+                                     "--load-ca-certificate",
+                                     cert,
+                                     "--load-ca-privkey",
+                                     key,
+                                     "--load-certificate",
+                                     theirs,
+                                     "--template",
+                                     "crl.info",
+                                     "--outfile",
+                                     "cacrl.pem",
+                                     NULL};
+
+    write_text(directory, "crl.info", "crl_next_update = 2\ncrl_number = 1\n");
+    certtool(directory, arguments);
+}
+
 void
 vmf_certificate_make(const char *ca, const char *directory, const char *name, VmfCertificate kind)
 {
@@ -97,14 +129,20 @@ vmf_certificate_make(const char *ca, const char *directory, const char *name, Vm
                                      "--outfile",
                                      "servercert.pem",
                                      NULL};
-    g_autofree char *trusted = NULL;
+    const char *const by_itself[] = {"--generate-self-signed",
+                                     "--load-privkey",
+                                     "serverkey.pem",
+                                     "--template",
+                                     "server.info",
+                                     "--outfile",
+                                     "servercert.pem",
+                                     NULL};
 
     assert_int_equal(g_mkdir_with_parents(directory, 0700), 0);
     if (kind == VMF_CERTIFICATE_OTHER_CA)
         vmf_ca_make(other_ca);
     write_text(directory, "server.info", info);
     make_key(directory, "serverkey.pem");
-    certtool(directory, arguments);
-    assert_true(g_file_get_contents(cert, &trusted, NULL, NULL));
-    write_text(directory, "cacert.pem", trusted);
+    certtool(directory, kind == VMF_CERTIFICATE_SELF_SIGNED ? by_itself : arguments);
+    trust(directory, cert);
 }

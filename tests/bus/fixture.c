@@ -300,6 +300,16 @@ vmf_host_set_certificate(VmfHost *host, VmfCertificate kind)
     vmf_certificate_make(ca, pki, host->name, kind);
 }
 
+void
+vmf_host_revoke(VmfHost *host, VmfHost *revoked)
+{
+    g_autofree char *ca = g_build_filename(host->lab->directory, "ca", NULL);
+    g_autofree char *pki = vmf_host_path(host, "pki");
+    g_autofree char *theirs = vmf_host_path(revoked, "pki");
+
+    vmf_certificate_revoke(ca, pki, theirs);
+}
+
 /* ---- two hosts ---- */
 
 VmfPair *

@@ -70,8 +70,9 @@ void vmf_process_end(GSubprocess *process);
 
 typedef enum {
     VMF_CERTIFICATE_GOOD,
-    VMF_CERTIFICATE_OTHER_NAME, /* "elsewhere" */
-    VMF_CERTIFICATE_OTHER_CA,   /* and trusts that one only */
+    VMF_CERTIFICATE_OTHER_NAME,  /* "elsewhere" */
+    VMF_CERTIFICATE_OTHER_CA,    /* and trusts that one only */
+    VMF_CERTIFICATE_SELF_SIGNED, /* and trusts the good CA */
     VMF_CERTIFICATE_EXPIRED,
     VMF_CERTIFICATE_BRIEF, /* for VMF_BRIEF seconds from now */
 } VmfCertificate;
@@ -84,6 +85,9 @@ void vmf_ca_make(const char *directory);
 /* Fills DIRECTORY, a TlsDirectory, from the CA in `ca`. */
 void vmf_certificate_make(const char *ca, const char *directory, const char *name,
                           VmfCertificate kind);
+
+/* Fills DIRECTORY/cacrl.pem: the CA in `ca` revokes the certificate in the folder `revoked`. */
+void vmf_certificate_revoke(const char *ca, const char *directory, const char *revoked);
 
 /* ---- labs and hosts (fixture.c, host.c) ---- */
 
@@ -131,6 +135,9 @@ void vmf_host_set_mood(VmfHost *host, const char *mood);
 
 /* Other certificates than the good ones; used by the next connection. */
 void vmf_host_set_certificate(VmfHost *host, VmfCertificate kind);
+
+/* The CA revokes `revoked`'s certificate; `host` is given the list. */
+void vmf_host_revoke(VmfHost *host, VmfHost *revoked);
 
 /* Starts vmferryd, until it has its name on the bus. */
 void vmf_host_start(VmfHost *host);

@@ -254,6 +254,44 @@ test_expired(void **state)
     assert_connect_refused(pair->b, "hosta", "PeerUntrusted", "accept");
 }
 
+static void
+test_self_signed(void **state)
+{
+    VmfPair *pair = *state;
+
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_SELF_SIGNED);
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerUntrusted", "not signed by the authority");
+    assert_connect_refused(pair->b, "hosta", "PeerUntrusted", "accept");
+}
+
+/* Whoever has the list refuses, whether it dials or is dialled. */
+static void
+test_revoked(void **state)
+{
+    VmfPair *pair = *state;
+
+    vmf_host_revoke(pair->a, pair->b);
+    vmf_pair_start(pair);
+    assert_connect_refused(pair->a, "hostb", "PeerUntrusted", "has been revoked");
+    assert_connect_refused(pair->b, "hosta", "PeerUntrusted", "accept");
+    vmf_host_set_certificate(pair->b, VMF_CERTIFICATE_GOOD); /* another one */
+    connect_to(pair->a, "hostb");
+}
+
+/* A link is open: what is revoked then gets no guest, and sends none. */
+static void
+test_revoked_meanwhile(void **state)
+{
+    VmfPair *pair = *state;
+
+    vmf_pair_start(pair);
+    connect_to(pair->a, "hostb");
+    vmf_host_revoke(pair->a, pair->b);
+    assert_migration_fails(pair->a, "PeerUntrusted", "revoked since");
+    assert_null(vmf_host_find_migration(pair->b));
+}
+
 /* Certificates are read for each connection: a renewed one needs no restart. */
 static void
 test_a_renewed_certificate(void **state)
@@ -407,6 +445,9 @@ main(void)
         CASE(test_another_name),
         CASE(test_another_authority),
         CASE(test_expired),
+        CASE(test_self_signed),
+        CASE(test_revoked),
+        CASE(test_revoked_meanwhile),
         CASE(test_a_renewed_certificate),
         CASE(test_a_host_that_is_not_in_peers_d),
         CASE(test_answers_to_the_preface),

@@ -209,6 +209,18 @@ test_a_certificate_that_ends_meanwhile(void **state)
     assert_null(vmf_host_find_migration(fixture->b));
 }
 
+/* The destination has the list; the source's link is open. */
+static void
+test_a_certificate_that_is_revoked_meanwhile(void **state)
+{
+    VmfImpostors *fixture = *state;
+    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
+    g_autofree char *agreed = vmf_impostor_agreed(link, ID, "hostb");
+
+    vmf_host_revoke(fixture->b, fixture->a);
+    vmf_impostor_assert_refused(link, "Prepare", agreed, "PeerUntrusted");
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, vmf_impostors_tear_down)
 
 int
@@ -223,6 +235,7 @@ main(void)
         CASE(test_agreements_and_migrations_are_few),
         CASE(test_guests_of_one_peer_are_few),
         CASE(test_a_certificate_that_ends_meanwhile),
+        CASE(test_a_certificate_that_is_revoked_meanwhile),
     };
 
     return cmocka_run_group_tests_name("bus-talk", tests, NULL, NULL);
