@@ -241,6 +241,19 @@ vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
     return denial;
 }
 
+/* What GDBus says of a link that broke does not say which, nor what that means. */
+static void
+vmf_outgoing_explain(VmfOutgoing *self, GError **error)
+{
+    *error = vmf_error_normalize(*error);
+    if (self->link && g_dbus_connection_is_closed(self->link) &&
+        g_error_matches(*error, VMF_ERROR, VMF_ERROR_LINK_BROKEN))
+        g_prefix_error(error,
+                       "the control link with %s broke before the guest was touched; it runs on "
+                       "at the source, try again: ",
+                       vmf_migration_get_peer(self->migration));
+}
+
 static gpointer
 vmf_outgoing_thread(gpointer data)
 {
@@ -253,6 +266,8 @@ vmf_outgoing_thread(gpointer data)
         vmf_outgoing_take_up(self, &error);
     else if (vmf_outgoing_prepare(self, &error))
         vmf_outgoing_migrate(self, &error);
+    else
+        vmf_outgoing_explain(self, &error);
     if (error && g_cancellable_is_cancelled(self->cancellable)) { /* whatever came of it */
         g_autofree char *fate = vmf_outgoing_fate(self);
 
