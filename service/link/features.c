@@ -121,9 +121,9 @@ static const VmfFeature vmf_feature_rows[] = {
         .newest = 1,
         .stand = VMF_STAND_OFFERED,
         .needs = {VMF_FEATURE_FRAMES},
-        /* bytes that either side keeps until they are acknowledged; seconds that it is waited for
-         */
-        .parameters = {{"memory", VMF_COMBINE_SOURCE, 1, TRUE, 64 * MIB},
+        /* bytes that a side keeps until they are acknowledged, and the other one until they are
+         * delivered; seconds that it is waited for */
+        .parameters = {{"memory", VMF_COMBINE_SMALLER, 1, TRUE, 64 * MIB},
                        {"patience", VMF_COMBINE_SOURCE, 1, TRUE, 120}},
         .summary = "a data link that broke is taken up again",
     },

@@ -17,7 +17,7 @@ vmf_mux_widen(VmfMux *mux, VmfMuxChannel *channel, gint64 now)
     if (now - channel->window_time < MAX(vmf_flow_rtt(mux->flow), WINDOW_PERIOD))
         return;
     if (channel->received - channel->window_received > channel->window / 4)
-        channel->window = MIN(channel->window * 2, VMF_CREDIT_POOL);
+        channel->window = MIN(channel->window * 2, mux->credit_max);
     channel->window_time = now;
     channel->window_received = channel->received;
 }
@@ -29,9 +29,9 @@ vmf_mux_widen(VmfMux *mux, VmfMuxChannel *channel, gint64 now)
 static guint64
 vmf_mux_grant(VmfMux *mux, const VmfMuxChannel *channel)
 {
-    guint64 share = VMF_CREDIT_POOL / MAX(mux->n_open, 1);
+    guint64 share = mux->credit_max / MAX(mux->n_open, 1);
     guint64 others = mux->outstanding - (channel->granted - channel->delivered);
-    guint64 free = others < VMF_CREDIT_POOL ? VMF_CREDIT_POOL - others : 0;
+    guint64 free = others < mux->credit_max ? mux->credit_max - others : 0;
 
     return MAX(channel->granted, channel->delivered + MAX(MIN(channel->window, MIN(share, free)),
                                                           VMF_CREDIT_INITIAL));

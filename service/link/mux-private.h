@@ -68,6 +68,7 @@ struct VmfMux {
     GPtrArray *channels; /* of VmfMuxChannel; [id - 1]; NULL where another link has the number */
     guint n_open;
     gsize kept_max;
+    guint64 credit_max;  /* that all channels have together */
     guint64 kept;        /* bytes, all channels */
     guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
 

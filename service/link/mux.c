@@ -292,6 +292,7 @@ vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner
     mux->hurry = setup->hurry;
     mux->resumable = setup->resumable;
     mux->kept_max = setup->kept_max > 0 ? setup->kept_max : VMF_KEPT_MAX;
+    mux->credit_max = MIN(mux->kept_max, VMF_CREDIT_POOL);
     mux->events = events;
     mux->owner = owner;
     mux->channels = g_ptr_array_new_with_free_func(vmf_mux_channel_free);

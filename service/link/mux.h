@@ -66,7 +66,8 @@ typedef struct {
     VmfChunkPool *pool;
     VmfPace *pace;      /* what all that share it send together is bounded by it */
     gboolean hurry;     /* what goes over this link counts, but does not wait */
-    gsize kept_max;     /* bytes kept for sending again; 0: VMF_KEPT_MAX */
+    gsize kept_max;     /* bytes kept for sending again, and that came and are not delivered; 0:
+                           VMF_KEPT_MAX, and VMF_CREDIT_POOL */
     gboolean resumable; /* it was agreed that a link that broke goes on over another connection */
 } VmfMuxSetup;
 
@@ -83,7 +84,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfMux, vmf_mux_free)
 gboolean vmf_mux_attach(VmfMux *mux, const VmfWireSetup *setup, GError **error);
 void vmf_mux_detach(VmfMux *mux);
 
-/* While a guest stands still a link that does not answer is given up within 2 s or so, and not 8. */
+/* While a guest stands still a link that does not answer is given up within 2 s or so, and not 8.
+ */
 void vmf_mux_set_urgent(VmfMux *mux, gboolean urgent);
 
 /* Packed bytes were agreed on: they may come. */

@@ -206,9 +206,10 @@ vmf_pump_free(VmfPump *pump)
  * The memory is not touched, and given back.
  */
 static gboolean
-vmf_pump_check_memory(GError **error)
+vmf_pump_check_memory(const VmfPumpOptions *options, GError **error)
 {
-    gsize most = VMF_KEPT_MAX + VMF_CREDIT_POOL;
+    gsize kept = options->kept ? (gsize)options->kept : VMF_KEPT_MAX;
+    gsize most = kept + MIN(kept, VMF_CREDIT_POOL);
     g_autofree void *all = g_try_malloc(most);
 
     if (all)
@@ -239,7 +240,8 @@ vmf_pump_start(VmfPump *pump, const char *id, const char *side, const uint8_t *s
                     VMF_TICKET_SECRET_SIZE);
         return FALSE;
     }
-    if (!vmf_pump_options_parse(options, &pump->options, error) || !vmf_pump_check_memory(error))
+    if (!vmf_pump_options_parse(options, &pump->options, error) ||
+        !vmf_pump_check_memory(&pump->options, error))
         return FALSE;
     g_free(pump->id);
     pump->id = g_strdup(id);

@@ -374,7 +374,7 @@ test_no_memory_for_buffers(void **state)
     arguments = vmf_impostor_agreed(fixture->link, "76543210", "hostb");
     answer = vmf_impostor_call(fixture->link, "Prepare", arguments, &error);
     assert_null(answer);
-    vmf_assert_error(error, "LimitReached", "no memory for buffers: the pump may need 192 MiB");
+    vmf_assert_error(error, "LimitReached", "no memory for buffers: the pump may need 128 MiB");
     vmf_host_assert_clean(fixture->b);
     vmf_host_assert_logged_once(fixture->b, "no memory for buffers");
 }
