@@ -13,7 +13,7 @@
 #include "link/agreement.h"
 
 #define VMF_AGREEMENTS_MAX 256
-#define VMF_AGREEMENTS_PER_SOURCE 16
+#define VMF_AGREEMENTS_PER_SOURCE 64 /* as many migrations as a host takes at once */
 
 typedef struct VmfAgreementBook VmfAgreementBook;
 

@@ -6,6 +6,8 @@
  */
 #include "impostor.h"
 
+#include "link/agreement-book.h"
+
 #define ID VMF_IMPOSTOR_ID
 #define GUEST VMF_IMPOSTOR_GUEST
 
@@ -138,12 +140,17 @@ static void
 test_agreements_and_migrations_are_few(void **state)
 {
     VmfImpostors *fixture = *state;
-    GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
-    GDBusConnection *other = vmf_impostors_greet(fixture, fixture->c);
+    GDBusConnection *link, *other;
     g_autoptr(VmfOffer) offer = vmf_offer_new(vmf_features());
     GError *error = NULL;
 
-    for (int i = 0; i < 16; i++) {
+    vmf_host_stop(fixture->b); /* there is memory for all of them */
+    vmf_host_set(fixture->b, "Limits", "Migrations", "64");
+    vmf_host_set(fixture->b, "Limits", "MemoryBudget", "16384");
+    vmf_host_start(fixture->b);
+    link = vmf_impostors_greet(fixture, fixture->a);
+    other = vmf_impostors_greet(fixture, fixture->c);
+    for (int i = 0; i < VMF_AGREEMENTS_PER_SOURCE; i++) {
         g_autofree char *id = g_strdup_printf("%08x", i);
         g_autofree char *agreed = vmf_impostor_agreed(link, id, "hostb");
     }
