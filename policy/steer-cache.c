@@ -31,6 +31,8 @@ vmf_steer_get_budget(const VmfSteer *self, const VmfObservation *seen)
         budget = MIN(budget, vmf_policy_get_cache_budget(self->policy, free + self->cache));
     else if (self->policy->cache_memory)
         budget = MIN(budget, self->policy->cache_memory);
+    if (seen->cache_most)
+        budget = MIN(budget, seen->cache_most);
     return self->start.native ? vmf_power_of_two_down(budget) : budget;
 }
 

@@ -42,6 +42,7 @@ typedef struct {
     guint64 wire;            /* bytes on the wire */
     double link_rate;        /* bytes/s now; 0: stalled, or not known */
     guint64 cache_size;      /* of QEMU's; taken over when none was known at the start */
+    guint64 cache_most;      /* that there is memory for, for ours; 0: as the policy has it */
     guint64 again;           /* pages sent that the cache was asked for */
     guint64 misses;          /* of those, how many it did not have */
     guint64 overflows;       /* and of how many the delta was larger than the page */

@@ -167,6 +167,7 @@ vmf_config_load(const char *path, GError **error)
         {"Limits", "Migrations", KEY_NUMBER, &config->max_migrations, 1, 64},
         {"Limits", "Connections", KEY_NUMBER, &config->max_connections, 1, 4096},
         {"Limits", "Inspections", KEY_NUMBER, &config->max_inspections, 1, 64},
+        {"Limits", "MemoryBudget", KEY_NUMBER, &config->memory_budget, 64, 1 << 24},
         {"Limits", "KeepFinished", KEY_NUMBER, &config->keep_finished, 1, 86400},
     };
 

@@ -41,6 +41,7 @@ typedef struct {
     guint max_migrations;       /* at once, both directions together */
     guint max_connections;      /* not yet authenticated, at once */
     guint max_inspections;      /* vmferry-inspects at once */
+    guint memory_budget;        /* MiB for all pumps together; 0: the default (budget.h) */
     guint keep_finished;        /* seconds that a finished Migration stays on the bus */
 } VmfConfig;
 

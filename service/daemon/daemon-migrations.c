@@ -62,6 +62,7 @@ vmf_daemon_on_finished(VmfMigration *migration, VmfDaemon *self)
     finished->migration = g_object_ref(migration);
     finished->until = g_get_monotonic_time() + (gint64)self->config->keep_finished * G_USEC_PER_SEC;
     g_queue_push_tail(&self->finished, finished);
+    vmf_budget_close(self->budget, vmf_migration_get_id(migration));
     vmf_sockets_take_back(self->sockets);
     if (self->finished.length > VMF_FINISHED_MAX)
         vmf_daemon_forget_oldest(self);
@@ -161,6 +162,7 @@ void
 vmf_daemon_forget_migration(VmfDaemon *self, VmfMigration *migration)
 {
     g_signal_handlers_disconnect_by_data(migration, self);
+    vmf_budget_close(self->budget, vmf_migration_get_id(migration));
     g_dbus_object_manager_server_unexport(
         self->objects,
         g_dbus_object_get_object_path(G_DBUS_OBJECT(vmf_migration_get_object(migration))));

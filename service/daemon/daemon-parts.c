@@ -9,6 +9,12 @@ vmf_daemon_get_config(VmfDaemon *self)
     return self->config;
 }
 
+VmfBudget *
+vmf_daemon_get_budget(VmfDaemon *self)
+{
+    return self->budget;
+}
+
 VmfLibvirt *
 vmf_daemon_get_libvirt(VmfDaemon *self)
 {

@@ -13,6 +13,7 @@
 
 struct VmfDaemon {
     VmfConfig *config;
+    VmfBudget *budget;
     VmfLibvirt *libvirt;
     VmfOwner *owner;
     VmfTicketBook *tickets;

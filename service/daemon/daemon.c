@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "daemon/capture.h"
 #include "daemon/external.h"
+#include "daemon/host-memory.h"
 #include "daemon/incoming.h"
 #include "daemon/leftovers.h"
 #include "daemon/manager.h"
@@ -137,6 +138,26 @@ vmf_daemon_on_natives(VmfNatives *natives, VmfDaemon *self)
     vmf_daemon_foreach_peer(self, vmf_daemon_greet_again, NULL);
 }
 
+/* From any thread. */
+static void
+vmf_daemon_on_granted(gpointer owner, guint64 granted)
+{
+    VmfDaemon *self = owner;
+
+    if (self->manager)
+        vmf_manager_show_granted(self->manager, granted);
+}
+
+static VmfBudget *
+vmf_daemon_make_budget(VmfDaemon *self)
+{
+    guint64 said = (guint64)self->config->memory_budget << 20;
+    guint64 total = said ? said : vmf_budget_default(vmf_host_memory_total());
+
+    vmf_info(NULL, "pumps may take %" G_GUINT64_FORMAT " MiB of memory together", total >> 20);
+    return vmf_budget_new(total, self->config->max_migrations, vmf_daemon_on_granted, self);
+}
+
 VmfDaemon *
 vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
 {
@@ -157,6 +178,7 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     self->config = vmf_config_load(options->config_path, error);
     if (!self->config || !vmf_daemon_make_directories(self, error))
         return NULL;
+    self->budget = vmf_daemon_make_budget(self);
     self->inspector = vmf_inspector_new(self->config, self->workers);
     self->prober = vmf_prober_new(self->config->cache_directory, self->config->pump_user);
     vmf_daemon_load_maintenance(self);
@@ -221,6 +243,7 @@ vmf_daemon_free(VmfDaemon *self)
     vmf_ticket_book_free(self->tickets);
     vmf_refusals_free(self->refusals);
     vmf_agreement_book_free(self->agreements);
+    g_clear_pointer(&self->budget, vmf_budget_free);
     vmf_workers_unref(self->workers);
     g_main_loop_unref(self->loop);
     g_clear_pointer(&self->rewrite, vmf_rewrite_free);

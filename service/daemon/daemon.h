@@ -9,6 +9,7 @@
 
 #include <gio/gio.h>
 
+#include "daemon/budget.h"
 #include "daemon/config.h"
 #include "daemon/inspector.h"
 #include "daemon/libvirt.h"
@@ -53,6 +54,7 @@ int vmf_daemon_run(VmfDaemon *daemon);
 gboolean vmf_daemon_is_busy(VmfDaemon *daemon);
 
 const VmfConfig *vmf_daemon_get_config(VmfDaemon *daemon);
+VmfBudget *vmf_daemon_get_budget(VmfDaemon *daemon); /* any thread */
 VmfLibvirt *vmf_daemon_get_libvirt(VmfDaemon *daemon);
 VmfTicketBook *vmf_daemon_get_tickets(VmfDaemon *daemon);
 VmfRefusals *vmf_daemon_get_refusals(VmfDaemon *daemon);

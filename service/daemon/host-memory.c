@@ -24,3 +24,9 @@ vmf_host_memory_read(VmfHostMemory *memory)
     memory->free = (guint64)vmf_proc_number("/proc/meminfo", "MemAvailable:") * 1024;
     memory->pressure = vmf_proc_number("/proc/pressure/memory", "some avg10=") >= VMF_PRESSURE;
 }
+
+guint64
+vmf_host_memory_total(void)
+{
+    return (guint64)vmf_proc_number("/proc/meminfo", "MemTotal:") * 1024;
+}

@@ -10,3 +10,6 @@ typedef struct {
 } VmfHostMemory;
 
 void vmf_host_memory_read(VmfHostMemory *memory);
+
+/* Bytes that it has in all; 0: not known. */
+guint64 vmf_host_memory_total(void);

@@ -106,3 +106,10 @@ vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,
                          "vm.unprivileged_userfaultfd");
     return offer;
 }
+
+void
+vmf_host_offer_bound(VmfOffer *offer, const VmfBudgetShare *share)
+{
+    vmf_offer_set_number(offer, VMF_FEATURE_ZSTD, "window", share->window);
+    vmf_offer_set_number(offer, VMF_FEATURE_RESUME, "memory", share->kept);
+}

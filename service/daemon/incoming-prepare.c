@@ -198,6 +198,7 @@ vmf_incoming_keep(VmfIncoming *self)
     const VmfKeptIncoming kept = {self->dname, self->resume, self->agreement};
 
     vmf_kept_set_incoming(self->migration, &kept);
+    vmf_kept_set_account(self->migration, vmf_daemon_get_budget(self->daemon));
     vmf_keeper_start(self->migration, vmf_daemon_get_config(self->daemon)->run_directory);
 }
 
@@ -212,6 +213,7 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
     const VmfTicket *ticket = NULL;
     g_autoptr(GError) error = NULL;
     g_autoptr(GTask) task = NULL;
+    VmfBudgetShare share;
     VmfIncoming *self;
 
     if (!path)
@@ -221,10 +223,13 @@ vmf_incoming_prepare(VmfDaemon *daemon, const VmfIncomingRequest *request, VmfBu
         ticket = vmf_ticket_book_issue(vmf_daemon_get_tickets(daemon), request->id, 0,
                                        g_get_monotonic_time(), VMF_TICKET_LIFETIME, &error);
     if (!ticket) {
+        vmf_budget_close(vmf_daemon_get_budget(daemon), request->id);
         vmf_migration_finish(migration, error);
         g_dbus_method_invocation_return_gerror(invocation, error);
         return;
     }
+    vmf_pump_get_share(request->agreement, &share);
+    vmf_budget_hold(vmf_daemon_get_budget(daemon), request->id, &share);
     self = vmf_incoming_new(daemon, migration, request, ticket);
     self->path = g_steal_pointer(&path);
     self->skeleton = g_object_ref(skeleton);

@@ -6,12 +6,21 @@
 #include "daemon/record.h"
 
 #define VMF_KEPT_PUMP "Pump"
+#define VMF_KEPT_MEMORY "Memory"
 #define VMF_KEPT_OUTGOING "Outgoing"
 #define VMF_KEPT_INCOMING "Incoming"
+
+#define VMF_MEMORY_MOST (G_GUINT64_CONSTANT(1) << 48) /* bytes */
 
 static const VmfField vmf_kept_pump[] = {
     VMF_FIELD("Pid", "i", VmfProcessId, pid, 0),
     VMF_FIELD("Started", "t", VmfProcessId, started, 0),
+};
+
+static const VmfField vmf_kept_memory[] = {
+    VMF_FIELD("Own", "t", VmfBudgetAccount, own, VMF_MEMORY_MOST),
+    VMF_FIELD("Window", "t", VmfBudgetAccount, share.window, VMF_MEMORY_MOST),
+    VMF_FIELD("Kept", "t", VmfBudgetAccount, share.kept, VMF_MEMORY_MOST),
 };
 
 static const VmfField vmf_kept_options[] = {
@@ -43,6 +52,29 @@ vmf_kept_get_pump(GVariant *sections, VmfProcessId *ret, GError **error)
 
     *ret = (VmfProcessId){0, 0};
     return vmf_fields_load(vmf_kept_pump, G_N_ELEMENTS(vmf_kept_pump), values, ret, error);
+}
+
+/* ---- memory ---- */
+
+void
+vmf_kept_set_account(VmfMigration *migration, VmfBudget *budget)
+{
+    VmfBudgetAccount account;
+
+    if (vmf_budget_get_account(budget, vmf_migration_get_id(migration), &account))
+        vmf_migration_keep(
+            migration, VMF_KEPT_MEMORY,
+            vmf_fields_save(vmf_kept_memory, G_N_ELEMENTS(vmf_kept_memory), &account));
+}
+
+gboolean
+vmf_kept_get_account(GVariant *sections, VmfBudgetAccount *ret)
+{
+    g_autoptr(GVariant) values = vmf_record_get_section(sections, VMF_KEPT_MEMORY);
+
+    *ret = (VmfBudgetAccount){0};
+    return vmf_fields_load(vmf_kept_memory, G_N_ELEMENTS(vmf_kept_memory), values, ret, NULL) &&
+           ret->own > 0;
 }
 
 /* ---- options ---- */

@@ -4,6 +4,7 @@
  *
  *   Migration  what the bus shows (migration.h)
  *   Pump       which process carries it at this host
+ *   Memory     what it has of this host's (budget.h)
  *   Outgoing   of the options what matters while it runs
  *   Incoming   what the source said, and what was agreed on
  *   Policy, Steering   what was decided, and what is steered by (steering.h)
@@ -13,6 +14,7 @@
  */
 #pragma once
 
+#include "daemon/budget.h"
 #include "daemon/migration.h"
 #include "daemon/options.h"
 #include "daemon/pump-process.h"
@@ -22,6 +24,12 @@ void vmf_kept_set_pump(VmfMigration *migration, VmfPump *pump);
 
 /* pid 0: it had none. */
 gboolean vmf_kept_get_pump(GVariant *sections, VmfProcessId *ret, GError **error);
+
+/* As it has it by now, if it has any. */
+void vmf_kept_set_account(VmfMigration *migration, VmfBudget *budget);
+
+/* FALSE: it had none, or what there is is not sensible. */
+gboolean vmf_kept_get_account(GVariant *sections, VmfBudgetAccount *ret);
 
 void vmf_kept_set_options(VmfMigration *migration, const VmfOptions *options);
 

@@ -399,12 +399,20 @@ vmf_manager_show_features(GDBusInterfaceSkeleton *skeleton, VmfDaemon *daemon)
     vmf_bus_manager_set_features(VMF_BUS_MANAGER(skeleton), features);
 }
 
+void
+vmf_manager_show_granted(GDBusInterfaceSkeleton *skeleton, guint64 granted)
+{
+    vmf_bus_manager_set_memory_granted(VMF_BUS_MANAGER(skeleton), granted);
+}
+
 GDBusInterfaceSkeleton *
 vmf_manager_new(VmfDaemon *daemon)
 {
     VmfBusManager *skeleton = vmf_bus_manager_skeleton_new();
 
     vmf_bus_manager_set_version(skeleton, VMF_VERSION);
+    vmf_bus_manager_set_memory_budget(skeleton,
+                                      vmf_budget_get_total(vmf_daemon_get_budget(daemon)));
     vmf_manager_show_features(G_DBUS_INTERFACE_SKELETON(skeleton), daemon);
     g_signal_connect(skeleton, "handle-migrate", G_CALLBACK(vmf_manager_on_migrate), daemon);
     g_signal_connect(skeleton, "handle-connect", G_CALLBACK(vmf_manager_on_connect), daemon);

@@ -14,6 +14,9 @@ GDBusInterfaceSkeleton *vmf_manager_new(VmfDaemon *daemon);
 /* Its property Features, when what this host can do is not what it was. */
 void vmf_manager_show_features(GDBusInterfaceSkeleton *manager, VmfDaemon *daemon);
 
+/* Its property MemoryGranted; any thread. */
+void vmf_manager_show_granted(GDBusInterfaceSkeleton *manager, guint64 granted);
+
 /* The methods of a migration's object, for root. */
 void vmf_manager_serve_migration(VmfMigration *migration);
 

@@ -38,6 +38,3 @@ struct _VmfMigration {
 
 /* A state by its name on the bus; "stalled" is running. FALSE: none that is not final. */
 gboolean vmf_migration_parse_state(const char *name, VmfState *ret);
-
-/* Shows the settings on the bus. */
-void vmf_migration_show_delta(VmfMigration *self, const VmfDelta *delta);

@@ -167,5 +167,8 @@ guint64 vmf_migration_get_bandwidth(VmfMigration *migration);
 gboolean vmf_migration_request_delta(VmfMigration *migration, const VmfDelta *delta,
                                      GError **error);
 
+/* Any thread. It is that, whatever was asked for; tells nobody but the bus. */
+void vmf_migration_show_delta(VmfMigration *migration, const VmfDelta *delta);
+
 /* Any thread. */
 void vmf_migration_get_delta(VmfMigration *migration, VmfDelta *ret);

@@ -8,6 +8,7 @@
 #include "daemon/host-offer.h"
 #include "daemon/link-service.h"
 #include "daemon/peer.h"
+#include "daemon/pump-process.h"
 #include "link/control.h"
 
 #define VMF_AGREE_TIMEOUT 10000 /* ms */
@@ -48,17 +49,73 @@ vmf_negotiation_make_offer(VmfDaemon *daemon, const VmfTalkRequest *request)
                                        vmf_natives_peek(natives, emulator, &native));
 }
 
+/* What is offered is there until the agreement is void. */
+static gboolean
+vmf_negotiation_open_account(VmfDaemon *daemon, const char *migration, VmfOffer *offer,
+                             GError **error)
+{
+    const VmfBudgetWish wish = {
+        .window = VMF_WINDOW_MOST,
+        .kept = VMF_KEPT_MOST,
+        .until = g_get_monotonic_time() + VMF_AGREEMENT_LIFETIME,
+    };
+    VmfBudgetShare share;
+
+    if (!vmf_budget_open(vmf_daemon_get_budget(daemon), migration, &wish, &share, error)) {
+        g_prefix_error(error, "the destination: ");
+        return FALSE;
+    }
+    vmf_host_offer_bound(offer, &share);
+    return TRUE;
+}
+
+/* For the migration that follows. */
+static gboolean
+vmf_negotiation_remember(VmfDaemon *daemon, VmfAgreement *agreement, GError **error)
+{
+    VmfBudget *budget = vmf_daemon_get_budget(daemon);
+    const char *migration = vmf_agreement_get_migration(agreement);
+    VmfBudgetShare share;
+
+    if (!vmf_agreement_book_add(vmf_daemon_get_agreements(daemon), agreement,
+                                g_get_monotonic_time(), error))
+        return FALSE;
+    vmf_pump_get_share(agreement, &share);
+    vmf_budget_settle(budget, migration, &share);
+    return TRUE;
+}
+
+/* `ours` is cut to what there is memory for. */
+static VmfAgreement *
+vmf_negotiation_agree(VmfDaemon *daemon, const VmfTalkRequest *request,
+                      const VmfAgreementTerms *terms, GVariant *features, VmfOffer *ours,
+                      GError **error)
+{
+    g_autoptr(VmfOffer) theirs = vmf_offer_decode(features, error);
+    g_autoptr(VmfAgreement) agreement = NULL;
+    gboolean only_asked = FALSE;
+
+    g_variant_lookup(request->offer, "only-asked", "b", &only_asked);
+    if (!theirs ||
+        (!only_asked && !vmf_negotiation_open_account(daemon, terms->migration, ours, error)))
+        return NULL;
+    agreement = vmf_agreement_new(vmf_features(), terms, theirs, ours, error);
+    if (agreement && (only_asked || vmf_negotiation_remember(daemon, agreement, error)))
+        return g_steal_pointer(&agreement);
+    if (!only_asked)
+        vmf_budget_close(vmf_daemon_get_budget(daemon), terms->migration);
+    return NULL;
+}
+
 GVariant *
 vmf_negotiation_answer(VmfDaemon *daemon, const VmfTalkRequest *request, GError **error)
 {
     const VmfPeerConfig *peer = vmf_peer_get_config(request->peer);
     g_autoptr(VmfOffer) ours = vmf_negotiation_make_offer(daemon, request);
     g_autoptr(GVariant) features = g_variant_lookup_value(request->offer, "features", NULL);
-    g_autoptr(GVariant) encoded = vmf_offer_encode(ours);
-    g_autoptr(VmfOffer) theirs = NULL;
+    g_autoptr(GVariant) encoded = NULL;
     g_autoptr(VmfAgreement) agreement = NULL;
     VmfAgreementTerms terms = {.migration = request->migration, .source = peer->name};
-    gboolean only_asked = FALSE;
     GVariantDict answer;
 
     terms.time = g_get_real_time();
@@ -70,14 +127,10 @@ vmf_negotiation_answer(VmfDaemon *daemon, const VmfTalkRequest *request, GError 
                             "missing or not valid");
         return NULL;
     }
-    theirs = vmf_offer_decode(features, error);
-    if (theirs)
-        agreement = vmf_agreement_new(vmf_features(), &terms, theirs, ours, error);
-    g_variant_lookup(request->offer, "only-asked", "b", &only_asked);
-    if (!agreement ||
-        (!only_asked && !vmf_agreement_book_add(vmf_daemon_get_agreements(daemon), agreement,
-                                                g_get_monotonic_time(), error)))
+    agreement = vmf_negotiation_agree(daemon, request, &terms, features, ours, error);
+    if (!agreement)
         return NULL;
+    encoded = vmf_offer_encode(ours);
     g_variant_dict_init(&answer, NULL);
     g_variant_dict_insert(&answer, "source", "s", terms.source);
     g_variant_dict_insert(&answer, "time", "x", terms.time);

@@ -96,6 +96,15 @@ vmf_one_sided_agree(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **e
 }
 
 static gboolean
+vmf_one_sided_open_account(const VmfOneSidedSetup *setup, GError **error)
+{
+    const VmfBudgetWish wish = {.pumps = 2, .ram = setup->memory, .kept = VMF_BUDGET_KEPT_UNAGREED};
+    VmfBudgetShare share;
+
+    return vmf_budget_open(vmf_daemon_get_budget(setup->daemon), setup->id, &wish, &share, error);
+}
+
+static gboolean
 vmf_one_sided_start_pumps(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **error)
 {
     const VmfConfig *config = vmf_daemon_get_config(setup->daemon);
@@ -196,7 +205,8 @@ vmf_one_sided_new(const VmfOneSidedSetup *setup, GError **error)
 
     self->id = g_strdup(setup->id);
     if ((setup->onward || vmf_one_sided_resolve(self, setup, error)) &&
-        vmf_one_sided_agree(self, setup, error) && vmf_one_sided_start_pumps(self, setup, error) &&
+        vmf_one_sided_agree(self, setup, error) && vmf_one_sided_open_account(setup, error) &&
+        vmf_one_sided_start_pumps(self, setup, error) &&
         vmf_one_sided_find_way(self, setup, error) && vmf_one_sided_join(self, setup, error))
         return self;
     g_main_context_invoke(NULL, vmf_one_sided_free_on_main, self);

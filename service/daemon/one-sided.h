@@ -24,12 +24,13 @@ typedef struct {
     const VmfPeerConfig *peer;
     const VmfOptions *options;
     const char *id;         /* of the migration */
+    guint64 memory;         /* of the guest, bytes; 0: not known */
     GSocketAddress *onward; /* the stream was captured on its way there; NULL: it is yet to come */
     GCancellable *cancellable;
 } VmfOneSidedSetup;
 
-/* Errors: PEER_UNREACHABLE (its name does not resolve), LIMIT_REACHED (no port is free),
- * PUMP_FAILED, CANCELLED. */
+/* Errors: PEER_UNREACHABLE (its name does not resolve), LIMIT_REACHED (no port is free, or no
+ * memory for two pumps), PUMP_FAILED, CANCELLED. */
 VmfOneSided *vmf_one_sided_new(const VmfOneSidedSetup *setup, GError **error);
 void vmf_one_sided_free(VmfOneSided *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOneSided, vmf_one_sided_free)

@@ -59,6 +59,7 @@ typedef struct {
     gboolean throttle;  /* QEMU may slow the guest down: not asked for, but the policy's */
     guint barred;       /* VmfEngines that the policy does not allow for "auto" */
     guint64 qemu_cache; /* bytes of QEMU's own, for the native engine; 0: VMF_NATIVE_CACHE */
+    guint64 memory;     /* of the guest, bytes; 0: not known */
     VmfEngine planned;  /* for "auto", when both hosts agree; AUTO: a pump */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;

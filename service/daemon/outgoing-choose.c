@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/engine.h"
 #include "daemon/host-offer.h"
+#include "daemon/kept.h"
 #include "daemon/native-method.h"
 #include "daemon/negotiation.h"
 #include "link/control.h"
@@ -62,6 +63,36 @@ vmf_outgoing_check_peer(VmfOutgoing *self, const char *name, GError **error)
            vmf_identity_check_peer(identity, self->link, name, error);
 }
 
+/* Memory of this host for its pump, and what of it the other host is told. */
+static gboolean
+vmf_outgoing_open_account(VmfOutgoing *self, VmfOffer *offer, GError **error)
+{
+    guint64 ram = self->options->memory;
+    const VmfBudgetWish wish = {
+        .ram = ram,
+        .window = ram ? MIN(ram, VMF_WINDOW_MOST) : VMF_WINDOW_MOST,
+        .kept = VMF_KEPT_MOST,
+    };
+    VmfBudgetShare share;
+
+    if (!vmf_budget_open(vmf_daemon_get_budget(self->daemon), vmf_outgoing_id(self), &wish, &share,
+                         error))
+        return FALSE;
+    vmf_host_offer_bound(offer, &share);
+    return TRUE;
+}
+
+static void
+vmf_outgoing_settle_account(VmfOutgoing *self)
+{
+    VmfBudget *budget = vmf_daemon_get_budget(self->daemon);
+    VmfBudgetShare share;
+
+    vmf_pump_get_share(self->agreement, &share);
+    vmf_budget_settle(budget, vmf_outgoing_id(self), &share);
+    vmf_kept_set_account(self->migration, budget);
+}
+
 static gboolean
 vmf_outgoing_agree(VmfOutgoing *self, GError **error)
 {
@@ -83,8 +114,12 @@ vmf_outgoing_agree(VmfOutgoing *self, GError **error)
                     "RunDirectory and the name %s leave no room for a socket path", peer->name);
         return FALSE;
     }
+    if (!talk.only_asked && !vmf_outgoing_open_account(self, offer, error))
+        return FALSE;
     if (!vmf_outgoing_talk(self, &talk, error))
         return FALSE;
+    if (!talk.only_asked)
+        vmf_outgoing_settle_account(self);
     vmf_info(vmf_outgoing_id(self), "agreed with %s within %.1f ms", peer->name,
              (double)(g_get_monotonic_time() - begin) / 1000);
     return vmf_outgoing_check_peer(self, peer->name, error);

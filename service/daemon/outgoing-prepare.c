@@ -86,17 +86,13 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
 void
 vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
 {
-    VmfDelta delta;
-
     g_signal_connect(pump, "ended", G_CALLBACK(vmf_outgoing_on_pump_ended), self);
     g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
     g_signal_connect(pump, "lost-links", G_CALLBACK(vmf_outgoing_on_lost_links), self);
     g_mutex_lock(&self->lock);
     self->pump = pump;
     vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));
-    vmf_migration_get_delta(self->migration, &delta);
-    delta.expected = self->options->delta.expected;
-    vmf_pump_set_delta(pump, &delta);
+    vmf_outgoing_give_delta(self, self->options->delta.expected);
     g_mutex_unlock(&self->lock);
     vmf_kept_set_pump(self->migration, pump);
 }
@@ -227,9 +223,12 @@ vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
         .options = self->options,
         .id = vmf_outgoing_id(self),
         .onward = self->follow ? vmf_follow_get_onward(self->follow) : NULL,
+        .memory = self->options->memory,
         .cancellable = self->cancellable,
     };
 
+    if (self->engine != VMF_ENGINE_PUMP) /* what the talk was held with */
+        vmf_budget_close(vmf_daemon_get_budget(self->daemon), vmf_outgoing_id(self));
     if (self->engine == VMF_ENGINE_PUMP)
         return vmf_outgoing_check(self, error) && vmf_outgoing_prepare_peer(self, error) &&
                vmf_outgoing_start_pump(self, error) && vmf_outgoing_open_doorways(self, error);

@@ -132,6 +132,7 @@ vmf_outgoing_take_over(VmfDaemon *daemon, VmfMigration *migration, VmfPeer *peer
         .migration = migration,
         .libvirt = vmf_daemon_get_libvirt(daemon),
         .libvirt_uri = vmf_daemon_get_config(daemon)->libvirt_uri,
+        .budget = vmf_daemon_get_budget(daemon),
     };
     VmfProcessId process;
     VmfOutgoing *self;

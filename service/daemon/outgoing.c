@@ -91,18 +91,31 @@ vmf_outgoing_on_bandwidth(VmfMigration *migration, VmfOutgoing *self)
         vmf_pump_set_bandwidth(self->pump, rate);
 }
 
+void
+vmf_outgoing_give_delta(VmfOutgoing *self, guint expected)
+{
+    VmfDelta delta;
+    gboolean cut;
+
+    vmf_migration_get_delta(self->migration, &delta);
+    delta.expected = expected;
+    cut = vmf_budget_fit(vmf_daemon_get_budget(self->daemon), vmf_outgoing_id(self), &delta);
+    if (cut)
+        vmf_migration_show_delta(self->migration, &delta);
+    vmf_info(vmf_outgoing_id(self),
+             "deltas are %s, a cache of %" G_GUINT64_FORMAT " bytes, compression %d%s",
+             delta.on ? "on" : "off", delta.cache, delta.compression,
+             cut ? "; MemoryBudget of vmferryd.conf leaves no room for more" : "");
+    vmf_pump_set_delta(self->pump, &delta);
+}
+
 static void
 vmf_outgoing_on_delta(VmfMigration *migration, VmfOutgoing *self)
 {
-    VmfDelta delta;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
-    vmf_migration_get_delta(migration, &delta);
-    vmf_info(vmf_outgoing_id(self),
-             "deltas are %s, a cache of %" G_GUINT64_FORMAT " bytes, compression %d",
-             delta.on ? "on" : "off", delta.cache, delta.compression);
-    if (self->pump)
-        vmf_pump_set_delta(self->pump, &delta);
+    if (self->pump) /* else it is told when there is one */
+        vmf_outgoing_give_delta(self, 0);
 }
 
 /* ---- what the pump says (main loop) ---- */

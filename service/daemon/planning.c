@@ -135,6 +135,7 @@ vmf_planning_fill(VmfPlanning *self, guint64 memory)
     const VmfPolicy *policy = &self->policy->policy;
     VmfOptions *options = self->options;
 
+    options->memory = memory;
     options->barred = VMF_ENGINES_ALL & ~policy->engines;
     options->planned = vmf_engine_from_bit(self->plan->setting.engine);
     options->throttle = policy->on_deadline == VMF_DEADLINE_THROTTLE;
@@ -207,6 +208,7 @@ vmf_planning_steer(VmfPlanning *self, VmfMigration *migration)
         .migration = migration,
         .libvirt = vmf_daemon_get_libvirt(self->daemon),
         .libvirt_uri = vmf_daemon_get_config(self->daemon)->libvirt_uri,
+        .budget = vmf_daemon_get_budget(self->daemon),
         .policy = g_steal_pointer(&self->policy),
         .decisions = g_steal_pointer(&self->decisions),
         .start = {.ram = self->known.facts.ram,
@@ -265,6 +267,8 @@ vmf_adoption_steer(const VmfAdoption *adoption, const VmfOptions *options, VmfPl
 
     planning->options->postcopy = TRUE;
     vmf_migration_allow_downtime(migration, options->downtime);
+    vmf_budget_note_guest(vmf_daemon_get_budget(adoption->daemon), vmf_migration_get_id(migration),
+                          options->memory);
     (void)vmf_migration_request_delta(migration, &options->delta, NULL);
     if (options->bandwidth)
         (void)vmf_migration_request_bandwidth(migration, options->bandwidth, NULL);

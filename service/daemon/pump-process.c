@@ -164,14 +164,24 @@ vmf_pump_connect(VmfPump *self, GCancellable *cancellable, GError **error)
     return TRUE;
 }
 
+void
+vmf_pump_get_share(const VmfAgreement *agreement, VmfBudgetShare *ret)
+{
+    guint64 kept = vmf_agreement_get_number(agreement, VMF_FEATURE_RESUME, "memory");
+
+    ret->window = vmf_agreement_get_number(agreement, VMF_FEATURE_ZSTD, "window");
+    ret->kept = kept ? kept : VMF_BUDGET_KEPT_UNAGREED;
+}
+
 /* What the pump is to know of an agreement, in the words of org.vmferry1.Pump, Start. */
 static GVariant *
 vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *loadable)
 {
     guint64 patience = vmf_agreement_get_number(agreement, VMF_FEATURE_RESUME, "patience");
-    guint64 window = vmf_agreement_get_number(agreement, VMF_FEATURE_ZSTD, "window");
+    VmfBudgetShare share;
     GVariantDict options;
 
+    vmf_pump_get_share(agreement, &share);
     g_variant_dict_init(&options, NULL);
     g_variant_dict_insert(&options, "xbzrle", "b",
                           vmf_agreement_has(agreement, VMF_FEATURE_XBZRLE));
@@ -181,15 +191,14 @@ vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *load
                           vmf_agreement_has(agreement, VMF_FEATURE_CHECKSUM));
     g_variant_dict_insert(&options, "verify", "b",
                           vmf_agreement_has(agreement, VMF_FEATURE_VERIFY));
-    if (window > 0)
-        g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(window) - 1);
+    if (share.window > 0)
+        g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(share.window) - 1);
     if (side == VMF_PUMP_DESTINATION && patience > 0)
         patience += VMF_PUMP_PATIENCE_MORE;
     if (patience > 0)
         g_variant_dict_insert(&options, "patience", "u",
                               (guint)MIN(patience, VMF_PUMP_PATIENCE_MAX) * 1000);
-    g_variant_dict_insert(&options, "kept", "t",
-                          vmf_agreement_get_number(agreement, VMF_FEATURE_RESUME, "memory"));
+    g_variant_dict_insert(&options, "kept", "t", share.kept);
     if (loadable)
         g_variant_dict_insert_value(&options, "loadable", loadable);
     return g_variant_dict_end(&options);

@@ -12,6 +12,7 @@
 
 #include <gio/gio.h>
 
+#include "daemon/budget.h"
 #include "daemon/config.h"
 #include "daemon/delta.h"
 #include "daemon/process-id.h"
@@ -22,6 +23,9 @@
 G_DECLARE_FINAL_TYPE(VmfPump, vmf_pump, VMF, PUMP, GObject)
 
 typedef enum { VMF_PUMP_SOURCE, VMF_PUMP_DESTINATION } VmfPumpSide;
+
+/* What a pump takes of memory by what was agreed on. */
+void vmf_pump_get_share(const VmfAgreement *agreement, VmfBudgetShare *ret);
 
 /* `agreement`: whether the link is encrypted, and what the pump is told of. `loadable`: what it
  * holds the stream against, or NULL. Blocks.

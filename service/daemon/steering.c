@@ -12,6 +12,7 @@ struct VmfSteering {
     VmfMigration *migration;
     VmfLibvirt *libvirt;
     char *uri;
+    VmfBudget *budget; /* outlives it; NULL: none */
     VmfChosenPolicy *policy;
     GPtrArray *decisions;
     guint told; /* decisions that are on the bus */
@@ -169,6 +170,9 @@ vmf_steering_see_pump(VmfSteering *self, VmfObservation *seen)
     g_autoptr(GVariant) pages = NULL;
     guint64 unchanged = 0;
 
+    if (self->budget)
+        seen->cache_most =
+            MAX(vmf_budget_get_cache_most(self->budget, vmf_migration_get_id(self->migration)), 1);
     if (!self->statistics)
         return;
     pages = g_variant_lookup_value(self->statistics, "pages", G_VARIANT_TYPE("a{st}"));
@@ -194,6 +198,16 @@ vmf_steering_limit_speed(VmfSteering *self)
                    "limiting the bandwidth");
 }
 
+/* There may have been memory for less than was planned. */
+static guint64
+vmf_steering_get_cache(VmfSteering *self)
+{
+    VmfDelta delta;
+
+    vmf_migration_get_delta(self->migration, &delta);
+    return delta.cache;
+}
+
 /* Which engine carries it is known by now. */
 static void
 vmf_steering_begin(VmfSteering *self)
@@ -205,6 +219,8 @@ vmf_steering_begin(VmfSteering *self)
         self->start.native = self->start.fixed = TRUE;
         self->start.cache = FALSE; /* until QEMU tells of one */
     }
+    if (self->pump)
+        self->start.cache_size = vmf_steering_get_cache(self);
     self->steer = vmf_steer_new(&self->policy->policy, &self->start, self->decisions);
     if (!self->ours && self->policy->policy.bandwidth)
         vmf_steering_limit_speed(self);
@@ -266,6 +282,7 @@ vmf_steering_alloc(const VmfSteeringSetup *setup)
     self->migration = g_object_ref(setup->migration);
     self->libvirt = g_object_ref(setup->libvirt);
     self->uri = g_strdup(setup->libvirt_uri);
+    self->budget = setup->budget;
     self->policy = setup->policy;
     self->decisions = setup->decisions ? setup->decisions : vmf_decisions_new();
     return self;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/budget.h"
 #include "daemon/libvirt.h"
 #include "daemon/migration.h"
 #include "policy/steer.h"
@@ -17,6 +18,7 @@ typedef struct {
     VmfMigration *migration;
     VmfLibvirt *libvirt;
     const char *libvirt_uri;
+    VmfBudget *budget;       /* of its cache; NULL: it is QEMU's */
     VmfChosenPolicy *policy; /* taken */
     GPtrArray *decisions;    /* those before the start (policy/decision.h); taken; NULL: none */
     VmfSteerStart start;     /* `source_free` is filled in, and `started` if 0 */

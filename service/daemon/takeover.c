@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/incoming.h"
 #include "daemon/keeper.h"
+#include "daemon/kept.h"
 #include "daemon/outgoing.h"
 #include "daemon/record.h"
 
@@ -33,6 +34,19 @@ vmf_takeover_find_peer(VmfDaemon *daemon, VmfMigration *migration, GError **erro
     return peer;
 }
 
+/* Its pump has what it was granted, whatever is granted now. */
+static void
+vmf_takeover_count_memory(VmfDaemon *daemon, VmfMigration *migration, GVariant *sections)
+{
+    VmfBudgetAccount account;
+    VmfDelta delta;
+
+    vmf_migration_get_delta(migration, &delta);
+    if (vmf_kept_get_account(sections, &account))
+        vmf_budget_take(vmf_daemon_get_budget(daemon), vmf_migration_get_id(migration), &account,
+                        &delta);
+}
+
 static gboolean
 vmf_takeover_begin(VmfDaemon *daemon, VmfMigration *migration, GVariant *sections, GError **error)
 {
@@ -40,6 +54,7 @@ vmf_takeover_begin(VmfDaemon *daemon, VmfMigration *migration, GVariant *section
 
     if (!peer || !vmf_daemon_add_migration(daemon, migration, error))
         return FALSE;
+    vmf_takeover_count_memory(daemon, migration, sections);
     if (vmf_migration_is_outgoing(migration)
             ? vmf_outgoing_take_over(daemon, migration, peer, sections, error)
             : vmf_incoming_take_over(daemon, migration, peer, sections, error))

@@ -129,10 +129,11 @@ test_a_prepared_migration(void **state)
     VmfImpostors *fixture = *state;
     GDBusConnection *link = vmf_impostors_greet(fixture, fixture->a);
     g_autoptr(VmfBusMigration) migration = NULL;
-    g_autofree char *same_id = NULL;
+    g_autoptr(VmfOffer) all = vmf_offer_new(vmf_features());
     g_autofree char *same_guest = NULL;
     g_autofree char *late = NULL;
     VmfPrepared prepared = {0};
+    GError *error = NULL;
 
     vmf_impostor_prepare(link, &prepared);
     assert_string_equal(prepared.path, "/proc/self/cwd/run/hostb/web.sock");
@@ -140,8 +141,8 @@ test_a_prepared_migration(void **state)
     assert_string_equal(vmf_bus_migration_get_id(migration), ID);
     assert_string_equal(vmf_bus_migration_get_state(migration), "preparing");
     /* the same id, or the same guest */
-    same_id = vmf_impostor_agreed(link, ID, "hostb");
-    vmf_impostor_assert_refused(link, "Prepare", same_id, "AlreadyMigrating");
+    assert_null(vmf_impostor_agree(link, ID, "hostb", all, &error));
+    vmf_assert_error(error, "AlreadyMigrating", "the migration's id is taken");
     same_guest = vmf_impostor_agreed(link, "76543210", "hostb");
     vmf_impostor_assert_refused(link, "Prepare", same_guest, "AlreadyMigrating");
 

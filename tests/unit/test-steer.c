@@ -92,6 +92,23 @@ test_native_cache_holds_the_set(void **state)
     ride_free(ride);
 }
 
+/* Other migrations have the rest of it. */
+static void
+test_a_cache_grows_as_far_as_there_is_memory(void **state)
+{
+    Ride *ride = ride_new(FALSE);
+
+    ride->start.cache_size = 16 * MIBU;
+    ride->seen.cache_most = 40 * MIBU;
+    ride_on(ride, 0, 1, 256);
+    ride_on(ride, 5, 2, 160);
+    assert_action(ride, VMF_ACTION_CACHE, 40 * MIBU);
+    ride->seen.cache_most = 100 * MIBU; /* one of them is over */
+    ride_on(ride, 3, 3, 160);
+    assert_action(ride, VMF_ACTION_CACHE, 100 * MIBU);
+    ride_free(ride);
+}
+
 /* The first statistics of QEMU do not have it. */
 static void
 test_native_cache_that_is_seen_later(void **state)
@@ -368,6 +385,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_native_cache_holds_the_set),
+        cmocka_unit_test(test_a_cache_grows_as_far_as_there_is_memory),
         cmocka_unit_test(test_native_cache_that_is_seen_later),
         cmocka_unit_test(test_a_fixed_cache_stays_and_that_is_said),
         cmocka_unit_test(test_native_cache_at_once_when_measured),

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cmocka-all.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "daemon/budget.h"
+
+#define MIB ((guint64)1 << 20)
+#define GIB ((guint64)1 << 30)
+#define LEAST (VMF_BUDGET_OWN + VMF_BUDGET_KEPT)
+
+static const VmfBudgetWish all = {.window = VMF_WINDOW_MOST, .kept = VMF_KEPT_MOST};
+static const VmfBudgetShare none = {0, 0};
+
+static void
+on_changed(gpointer owner, guint64 granted)
+{
+    *(guint64 *)owner = granted;
+}
+
+/* What it got. */
+static VmfBudgetShare
+open_account(VmfBudget *budget, const char *id, const VmfBudgetWish *wish)
+{
+    VmfBudgetShare share = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (!vmf_budget_open(budget, id, wish, &share, &error))
+        fail_msg("%s: %s", id, error->message);
+    return share;
+}
+
+/* An account of the size that every migration has. */
+static void
+open_least(VmfBudget *budget, const char *id)
+{
+    const VmfBudgetWish wish = {0};
+
+    open_account(budget, id, &wish);
+}
+
+static void
+assert_refused(VmfBudget *budget, const char *id, const VmfBudgetWish *wish, VmfError code,
+               const char *word)
+{
+    VmfBudgetShare share;
+    g_autoptr(GError) error = NULL;
+
+    assert_false(vmf_budget_open(budget, id, wish, &share, &error));
+    assert_int_equal(error->code, code);
+    if (!strstr(error->message, word))
+        fail_msg("'%s' does not say '%s'", error->message, word);
+}
+
+static guint64
+fit_cache(VmfBudget *budget, const char *id, guint64 cache)
+{
+    VmfDelta delta = {TRUE, cache, VMF_COMPRESSION_AUTO, 0};
+    gboolean cut = vmf_budget_fit(budget, id, &delta);
+
+    assert_int_equal(cut, delta.cache != cache);
+    return delta.cache;
+}
+
+static void
+test_the_default_is_an_eighth(void **state)
+{
+    assert_int_equal(vmf_budget_default(64 * GIB), 8 * GIB);
+    assert_int_equal(vmf_budget_default(GIB), 256 * MIB);
+    assert_int_equal(vmf_budget_default(0), 256 * MIB);
+}
+
+static void
+test_one_alone_has_what_it_asks_for(void **state)
+{
+    guint64 granted = 0;
+    g_autoptr(VmfBudget) budget = vmf_budget_new(4 * GIB, 8, on_changed, &granted);
+    VmfBudgetShare share = open_account(budget, "a", &all);
+
+    assert_int_equal(share.window, 128 * MIB);
+    assert_int_equal(share.kept, 64 * MIB);
+    assert_int_equal(granted, VMF_BUDGET_OWN + 144 * MIB + 64 * MIB); /* an eighth for tables */
+    assert_int_equal(fit_cache(budget, "a", 512 * MIB), 512 * MIB);
+    assert_int_equal(granted, VMF_BUDGET_OWN + 720 * MIB);
+    vmf_budget_close(budget, "a");
+    assert_int_equal(granted, 0);
+    vmf_budget_close(budget, "a"); /* harmless */
+}
+
+/* As many as there may be fit, whatever those before them asked for; and never more than all. */
+static void
+test_everybody_has_what_it_needs(void **state)
+{
+    guint64 granted = 0;
+    g_autoptr(VmfBudget) budget = vmf_budget_new(64 * LEAST, 64, on_changed, &granted);
+
+    for (guint i = 0; i < 64; i++) {
+        g_autofree char *id = g_strdup_printf("%u", i);
+        VmfBudgetShare share = open_account(budget, id, &all);
+
+        assert_int_equal(share.window, VMF_BUDGET_WINDOW);
+        assert_int_equal(share.kept, VMF_BUDGET_KEPT);
+        assert_int_equal(fit_cache(budget, id, GIB), 0);
+        assert_true(granted <= vmf_budget_get_total(budget));
+    }
+    assert_refused(budget, "one more", &all, VMF_ERROR_LIMIT_REACHED, "MemoryBudget");
+    vmf_budget_close(budget, "7");
+    open_account(budget, "one more", &all);
+}
+
+static void
+test_each_leaves_something_for_the_next(void **state)
+{
+    g_autoptr(VmfBudget) budget = vmf_budget_new(2 * GIB, 32, NULL, NULL);
+    guint64 before = G_MAXUINT64, first = 0;
+    guint64 last = 0;
+
+    for (guint i = 0; i < 32; i++) {
+        g_autofree char *id = g_strdup_printf("%u", i);
+        VmfBudgetShare share = open_account(budget, id, &all);
+
+        assert_true(share.window >= VMF_BUDGET_WINDOW && share.window <= VMF_WINDOW_MOST);
+        assert_int_equal(share.window & (share.window - 1), 0);
+        last = fit_cache(budget, id, 512 * MIB);
+        assert_true(last <= before);
+        before = last;
+        first = MAX(first, last);
+        assert_true(vmf_budget_get_granted(budget) <= 2 * GIB);
+    }
+    assert_true(first > 200 * MIB && last < 16 * MIB);
+}
+
+static void
+test_what_is_given_back_is_for_others(void **state)
+{
+    g_autoptr(VmfBudget) budget = vmf_budget_new(2 * LEAST + 64 * MIB, 2, NULL, NULL);
+
+    open_least(budget, "a");
+    open_least(budget, "b");
+    vmf_budget_settle(budget, "a", &(VmfBudgetShare){0, VMF_BUDGET_KEPT});
+    assert_int_equal(fit_cache(budget, "a", GIB), 32 * MIB);
+    assert_int_equal(vmf_budget_get_cache_most(budget, "b"), 16 * MIB);
+    assert_int_equal(fit_cache(budget, "b", GIB), 16 * MIB);
+    assert_int_equal(fit_cache(budget, "a", 8 * MIB), 8 * MIB);
+    assert_int_equal(fit_cache(budget, "b", GIB), 16 * MIB + 20 * MIB);
+    vmf_budget_close(budget, "a");
+    assert_int_equal(vmf_budget_get_cache_most(budget, "b"), 36 * MIB + 14 * MIB);
+    assert_int_equal(vmf_budget_get_cache_most(budget, "a"), G_MAXUINT64);
+}
+
+static void
+test_deltas_that_are_off_need_no_cache(void **state)
+{
+    g_autoptr(VmfBudget) budget = vmf_budget_new(GIB, 1, NULL, NULL);
+    VmfDelta delta = {FALSE, 16 * GIB, VMF_COMPRESSION_AUTO, 0};
+    guint64 before;
+
+    open_least(budget, "a");
+    before = vmf_budget_get_granted(budget);
+    assert_false(vmf_budget_fit(budget, "a", &delta));
+    assert_int_equal(delta.cache, 16 * GIB);
+    assert_int_equal(vmf_budget_get_granted(budget), before);
+}
+
+/* Its tables are memory, too. */
+static void
+test_a_level_that_does_not_fit_is_lower(void **state)
+{
+    g_autoptr(VmfBudget) budget = vmf_budget_new(LEAST + 50 * MIB, 1, NULL, NULL);
+    VmfDelta delta = {TRUE, 0, 19, 0};
+
+    open_least(budget, "a");
+    assert_true(vmf_budget_fit(budget, "a", &delta));
+    assert_int_equal(delta.compression, 9);
+    assert_true(vmf_budget_get_granted(budget) <= LEAST + 50 * MIB);
+    delta.compression = VMF_COMPRESSION_AUTO;
+    assert_false(vmf_budget_fit(budget, "a", &delta));
+    assert_int_equal(delta.compression, VMF_COMPRESSION_AUTO);
+    assert_int_equal(vmf_budget_get_granted(budget), LEAST);
+}
+
+static void
+test_a_large_guest_has_large_tables(void **state)
+{
+    g_autoptr(VmfBudget) budget = vmf_budget_new(4 * GIB, 4, NULL, NULL);
+    const VmfBudgetWish wish = {.ram = 256 * GIB};
+
+    open_account(budget, "a", &wish);
+    assert_true(vmf_budget_get_granted(budget) > 5 * GIB / 2);
+    assert_refused(budget, "b", &wish, VMF_ERROR_LIMIT_REACHED, "more");
+    open_least(budget, "b");
+    vmf_budget_note_guest(budget, "b", 100 * GIB);
+    vmf_budget_note_guest(budget, "b", 100 * GIB); /* once */
+    assert_int_equal(vmf_budget_get_granted(budget),
+                     2 * LEAST + 256 * GIB / VMF_BUDGET_TABLES + 100 * GIB / VMF_BUDGET_TABLES);
+}
+
+/* An agreement that nobody came back to. */
+static void
+test_what_is_not_held_is_void_in_time(void **state)
+{
+    g_autoptr(VmfBudget) budget = vmf_budget_new(GIB, 4, NULL, NULL);
+    VmfBudgetWish wish = all;
+
+    wish.until = g_get_monotonic_time() + 50 * 1000;
+    open_account(budget, "held", &wish);
+    open_account(budget, "void", &wish);
+    open_account(budget, "void", &wish); /* a second talk about the same */
+    vmf_budget_hold(budget, "held", &none);
+    vmf_budget_settle(budget, "held", &none);
+    assert_true(vmf_budget_get_granted(budget) > 2 * VMF_BUDGET_OWN);
+    g_usleep(60 * 1000);
+    assert_int_equal(vmf_budget_get_granted(budget), VMF_BUDGET_OWN);
+    assert_refused(budget, "held", &all, VMF_ERROR_ALREADY_MIGRATING, "taken");
+    vmf_budget_hold(budget, "void", &none);
+    assert_int_equal(vmf_budget_get_granted(budget), 2 * VMF_BUDGET_OWN);
+}
+
+/* A vmferryd that was restarted with less: what runs has what it has, but for caches. */
+static void
+test_what_runs_already_counts(void **state)
+{
+    g_autoptr(VmfBudget) before = vmf_budget_new(4 * GIB, 4, NULL, NULL);
+    g_autoptr(VmfBudget) after = vmf_budget_new(512 * MIB, 4, NULL, NULL);
+    const VmfDelta delta = {TRUE, 512 * MIB, VMF_COMPRESSION_AUTO, 0};
+    VmfBudgetAccount account;
+
+    assert_false(vmf_budget_get_account(before, "a", &account));
+    open_account(before, "a", &all);
+    assert_true(vmf_budget_get_account(before, "a", &account));
+    vmf_budget_take(after, "a", &account, &delta);
+    assert_int_equal(vmf_budget_get_granted(after), VMF_BUDGET_OWN + 208 * MIB + 512 * MIB);
+    assert_refused(after, "b", &all, VMF_ERROR_LIMIT_REACHED, "744 of the 512 MiB");
+    assert_int_equal(fit_cache(after, "a", 512 * MIB), 512 * MIB - 232 * MIB);
+    assert_int_equal(vmf_budget_get_granted(after), 512 * MIB);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_default_is_an_eighth),
+        cmocka_unit_test(test_one_alone_has_what_it_asks_for),
+        cmocka_unit_test(test_everybody_has_what_it_needs),
+        cmocka_unit_test(test_each_leaves_something_for_the_next),
+        cmocka_unit_test(test_what_is_given_back_is_for_others),
+        cmocka_unit_test(test_deltas_that_are_off_need_no_cache),
+        cmocka_unit_test(test_a_level_that_does_not_fit_is_lower),
+        cmocka_unit_test(test_a_large_guest_has_large_tables),
+        cmocka_unit_test(test_what_is_not_held_is_void_in_time),
+        cmocka_unit_test(test_what_runs_already_counts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
