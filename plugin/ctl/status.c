@@ -88,6 +88,21 @@ vmf_status_print_decisions(VmfBusMigration *migration)
     }
 }
 
+/* What all pumps of this host have of its memory, while there are any. */
+static void
+vmf_status_print_memory(void)
+{
+    g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
+    guint64 granted = manager ? vmf_bus_manager_get_memory_granted(manager) : 0;
+    g_autofree char *part = vmf_ctl_format_bytes(granted);
+    g_autofree char *all = NULL;
+
+    if (granted == 0)
+        return;
+    all = vmf_ctl_format_bytes(vmf_bus_manager_get_memory_budget(manager));
+    printf("memory for pumps: %s of %s granted\n", part, all);
+}
+
 static void
 vmf_status_print_json(GPtrArray *migrations)
 {
@@ -129,7 +144,9 @@ vmf_ctl_status(int argc, char **argv)
            "STATE", "DONE", "ON WIRE", "AT MOST");
     for (guint i = 0; i < migrations->len; i++)
         vmf_status_print_line(migrations->pdata[i]);
-    if (argc > 1)
+    if (argc == 1)
+        vmf_status_print_memory();
+    else
         vmf_status_print_decisions(migrations->pdata[0]);
     return VMF_EXIT_OK;
 }
