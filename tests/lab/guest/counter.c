@@ -11,7 +11,7 @@
  * On the serial port, one line each, numbers in hexadecimal:
  *   I name=value ...       what it was told
  *   R filled= set= ...     memory is filled, the count begins
- *   .COUNT                 a heartbeat, every 2 ms; COUNT grows by one
+ *   .COUNT                 a heartbeat, every 2 ms (or less often, by hertz=); COUNT grows by one
  *   +COUNT VISITS SWEPT ERRORS   every 16th: visits made, pages swept over, mismatches, since R
  *   E page= offset= have= want= version= visits=   a mismatch (the page is then made right)
  *   X ...                  the end
@@ -326,6 +326,7 @@ counter_main(const Multiboot *boot)
     take_options(boot->command_line, boot->mem_upper / 4 + 256);
     if (option(boot->command_line, "levels", 0))
         machine_take_levels();
+    machine_set_timer(option(boot->command_line, "hertz", 1000));
     for (uint32_t page = 0; page < constant.content.filled; page++)
         content_write_all(&constant.content, seed(), page, 0, page_data(page));
 

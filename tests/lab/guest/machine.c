@@ -67,10 +67,10 @@ machine_take_levels(void)
         port_write(i == 0 ? PIC_B : PIC_B + 1, words[i]);
 }
 
-static void
-timer_init(void)
+void
+machine_set_timer(uint32_t hertz)
 {
-    uint32_t divisor = PIT_HZ / 1000;
+    uint32_t divisor = PIT_HZ / hertz;
 
     port_write(PIT_MODE, 0x34); /* channel 0, mode 2: one interrupt per period */
     port_write(PIT_CHANNEL_0, (uint8_t)divisor);
@@ -82,7 +82,7 @@ machine_init(void)
 {
     serial_init();
     interrupts_init();
-    timer_init();
+    machine_set_timer(1000);
     __asm__ volatile("sti");
 }
 

@@ -32,9 +32,12 @@ divide(uint64_t n, uint32_t by)
 /* Serial port, interrupt controller, a timer interrupt every millisecond; interrupts are on. */
 void machine_init(void);
 
+/* Other than a thousand timer interrupts a second; 19 to 1000. */
+void machine_set_timer(uint32_t hertz);
+
 /*
- * The second interrupt controller, which nothing uses, takes levels instead of edges. QEMU from 8.0 on
- * keeps that and sends it as a subsection of its own; older ones do not know it.
+ * The second interrupt controller, which nothing uses, takes levels instead of edges. QEMU from 8.0
+ * on keeps that and sends it as a subsection of its own; older ones do not know it.
  */
 void machine_take_levels(void);
 

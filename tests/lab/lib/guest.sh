@@ -34,6 +34,8 @@ Every guest fills its memory, changes it, and verifies all of it all the time.
   --seed N              of all content
   --machine TYPE        default pc
   --disk SIZE           a virtio disk, of its own in each host; the guest does not use it
+  --hertz N             (bare metal) it wakes up that often per second, 19 to 1000, and beats as often
+                        at most: many that rest take little of a processor; default 1000
   --persistent          define it, then start it
   --paused              leave it paused before its first instruction
   --levels              (bare metal) program the second interrupt controller for levels: QEMU from 8.0
@@ -82,7 +84,7 @@ guest_number() {
 
 # Sets the variables of guest_start to what is usual for the kind.
 guest_defaults() {
-    levels='' devices='' override=''
+    levels='' devices='' override='' hertz=''
     memory=256M filled=100M set=64M rate=0 pattern=counter fill=random verify='' image=counter
     case $1 in
     counter) ;;
@@ -100,7 +102,7 @@ guest_options() {
         [[ $kind != redis || $1 != --@(set|pattern|fill) ]] || die_usage "guest start: redis has no $1"
         case $1 in
         --on | --memory | --filled | --set | --rate | --pattern | --fill | --verify | --seed | \
-            --machine | --disk | --devices | --override)
+            --machine | --disk | --devices | --override | --hertz)
             (($# > 1)) || die_usage "guest start: $1 needs a value"
             printf -v "${1#--}" %s "$2"
             shift 2
@@ -131,6 +133,7 @@ guest_command_line() {
     command_line="set=$set_pages filled=$filled_pages rate=$visits verify=$sweeps"
     command_line+=" pattern=$changes fill=$contents seed=$seed"
     [[ -z $levels ]] || command_line+=" levels=1"
+    [[ -z $hertz ]] || command_line+=" hertz=$hertz"
     # Linux hands words it does not know to its first process
     [[ $image != linux ]] || command_line="quiet console=ttyS1 kind=$kind $command_line"
 }
@@ -217,7 +220,7 @@ guest_prepare() {
 
 guest_start() {
     local kind=${1:-} name=${2:-} on='' seed=1 machine=pc disk='' persistent='' paused=''
-    local memory filled set rate pattern fill verify image levels devices override
+    local memory filled set rate pattern fill verify image levels devices override hertz
     local command_line dir=$lab_dir/guests/$name began=${EPOCHREALTIME/./}
     [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ ]] || die "'$name' is no name for a guest"
     guest_defaults "$kind"
