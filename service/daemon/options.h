@@ -46,7 +46,7 @@ typedef struct {
     VmfNativeMethod method;
     gboolean unencrypted;
     gboolean verify; /* end to end: what went in at the source came out at the destination */
-    guint parallel; /* connections; 0: one stream */
+    guint parallel;  /* connections; 0: one stream */
     gboolean postcopy;
     gboolean postcopy_after_precopy; /* after the first pass; implies postcopy */
     gboolean postcopy_resume;        /* the rest of one that failed; implies postcopy */
