@@ -12,16 +12,17 @@
 #define LESS_FIRST G_USEC_PER_SEC /* µs after which less is tried again */
 #define LESS_BETTER 1.05          /* times as fast: worth packing less */
 #define STEP_UP_EVERY G_USEC_PER_SEC
-#define WORTH 1.04     /* in / out that is worth the work */
-#define FASTER 1.1     /* that is faster, and not chance */
-#define PROMISING 1.25 /* times as fast, if the samples are right: worth a trial */
-#define BUSY 0.85      /* share of the time in which the packer holds others up */
-#define BLOCKED 0.2    /* and in which the link does */
-#define RESERVE 0.6    /* share of the time that a harder way may take */
-#define STARVED 0.7    /* share of the time with work, below which QEMU is what is waited for */
-#define CHEAP 0.25     /* share of a processor that packing may take, whatever is waited for */
-#define PROMISED 2     /* periods in a row that either is foreseen in: QEMU begins slowly */
-#define LEFT 0.6       /* of a sample's speed, when the other stages run beside it */
+#define WORTH 1.04          /* in / out that is worth the work */
+#define LITTLE (256 * 1024) /* bytes: too few to say what pages pack to */
+#define FASTER 1.1          /* that is faster, and not chance */
+#define PROMISING 1.25      /* times as fast, if the samples are right: worth a trial */
+#define BUSY 0.85           /* share of the time in which the packer holds others up */
+#define BLOCKED 0.2         /* and in which the link does */
+#define RESERVE 0.6         /* share of the time that a harder way may take */
+#define STARVED 0.7 /* share of the time with work, below which QEMU is what is waited for */
+#define CHEAP 0.25  /* share of a processor that packing may take, whatever is waited for */
+#define PROMISED 2  /* periods in a row that either is foreseen in: QEMU begins slowly */
+#define LEFT 0.6    /* of a sample's speed, when the other stages run beside it */
 #define SAMPLE_FIRST (256 * 1024)     /* bytes between two samples, at first */
 #define SAMPLE_LAST (4 * 1024 * 1024) /* and in the end */
 #define SAMPLE_KEEP 0.8               /* weight of what was before, after the next sample */
@@ -106,7 +107,7 @@ vmf_pack_choice_adjust(VmfPackChoice *choice, double wall, double rate)
     double busy = (double)sum->busy / wall, blocked = (double)sum->blocked / wall;
     guint next = choice->at + 1;
 
-    if (choice->ratio < WORTH)
+    if (choice->ratio < WORTH && sum->in >= LITTLE)
         vmf_pack_choice_go(choice, RAW);
     else if (choice->harder > 0 && busy + blocked > STARVED)
         vmf_pack_choice_compare(choice, rate);
