@@ -167,8 +167,21 @@ vmf_migrate_print_result(VmfBusMigration *migration)
     vmf_migrate_print_work(migration);
 }
 
+/* It was asked for, and could not be done to the end. */
+static void
+vmf_migrate_warn_unverified(VmfBusMigration *migration)
+{
+    const char *why = vmf_bus_migration_get_untouched(migration);
+
+    if (!vmf_bus_migration_get_verified(migration))
+        fprintf(
+            stderr,
+            "vmferry: the guest moved, but what went in was not held against what came out: %s\n",
+            why && *why ? why : "its stream could not be followed to the state of devices");
+}
+
 static int
-vmf_migrate_report(VmfFollow *follow, gboolean json)
+vmf_migrate_report(VmfFollow *follow, const VmfMigrateOptions *options)
 {
     VmfBusMigration *migration = follow->migration;
     const char *state = vmf_bus_migration_get_state(migration);
@@ -181,11 +194,13 @@ vmf_migrate_report(VmfFollow *follow, gboolean json)
                 follow->guest); /* the migration's properties went with vmferryd */
         return VMF_EXIT_NO_DAEMON;
     }
-    if (json)
+    if (options->json)
         vmf_ctl_print_json(vmf_ctl_get_properties(G_DBUS_PROXY(migration)));
     if (g_strcmp0(state, "completed") == 0) {
-        if (!json)
+        if (!options->json)
             vmf_migrate_print_result(migration);
+        if (options->verify)
+            vmf_migrate_warn_unverified(migration);
         return VMF_EXIT_OK;
     }
     g_variant_get_child(vmf_bus_migration_get_error(migration), 1, "&s", &message);
@@ -228,7 +243,7 @@ vmf_migrate_run(const char *guest, const char *host, const VmfMigrateOptions *op
     follow.progress = vmf_progress_new(follow.migration);
     vmf_follow_run(&follow);
     vmf_progress_free(follow.progress);
-    status = vmf_migrate_report(&follow, options->json);
+    status = vmf_migrate_report(&follow, options);
     g_main_loop_unref(follow.loop);
     g_object_unref(follow.migration);
     return status;

@@ -40,6 +40,8 @@ vmf_engine_find_obstacle(VmfEngine engine, const VmfConfig *config, const VmfPee
 {
     if (options->postcopy_resume)
         return "what broke was carried by pumps at both hosts";
+    if (options->verify)
+        return "only two pumps can hold what went in against what came out (verify)";
     if (!config->allow_unencrypted)
         return "it carries the guest's memory in the clear, which this host does not allow "
                "(AllowUnencrypted in vmferryd.conf)";

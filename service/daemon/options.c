@@ -103,6 +103,8 @@ vmf_options_check_combination(const VmfOptions *options, GError **error)
                   "copy-storage, timeout, xml and postcopy-after-precopy";
     else if (options->parallel && options->postcopy)
         problem = "QEMU cannot combine parallel connections with post-copy; leave one out";
+    else if (options->parallel && options->verify)
+        problem = "what goes over parallel connections is not verified; leave one out";
     else if (options->method != VMF_METHOD_AUTO && options->engine != VMF_ENGINE_NATIVE)
         problem = "native-compression is for engine native; what a pump compresses is said by "
                   "compression";

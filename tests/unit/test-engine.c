@@ -116,6 +116,13 @@ test_the_choice(void **state)
          0,
          "post-copy",
          VMF_ERROR_NOT_SUPPORTED},
+        {&lax,
+         &tcp,
+         {.engine = VMF_ENGINE_NATIVE, .verify = TRUE},
+         -1,
+         0,
+         "only two pumps",
+         VMF_ERROR_NOT_SUPPORTED},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)

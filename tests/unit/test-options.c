@@ -100,6 +100,7 @@ test_refusals(void **state)
         {"{'postcopy-resume': <true>, 'copy-storage': <'all'>}", VMF_ERROR_NOT_SUPPORTED,
          "resuming"},
         {"{'parallel': <uint32 2>, 'postcopy': <true>}", VMF_ERROR_NOT_SUPPORTED, "parallel"},
+        {"{'parallel': <uint32 2>, 'verify': <true>}", VMF_ERROR_NOT_SUPPORTED, "not verified"},
         {"{'parallel': <uint32 2>, 'postcopy-after-precopy': <true>}", VMF_ERROR_NOT_SUPPORTED,
          "parallel"},
         {"{'copy-storage': <'all'>, 'postcopy': <true>}", VMF_ERROR_NOT_SUPPORTED, "storage"},
