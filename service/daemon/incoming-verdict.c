@@ -40,15 +40,21 @@ vmf_incoming_verify_thread(GTask *task, gpointer source, gpointer data, GCancell
         g_task_return_boolean(task, TRUE);
 }
 
+/* What libvirt said, in ret_error; NULL if the migration is gone meanwhile. */
+static VmfIncoming *
+vmf_incoming_take_answer(GObject *source, GAsyncResult *result, VmfDaemon *daemon,
+                         GError **ret_error)
+{
+    (void)g_task_propagate_boolean(G_TASK(result), ret_error);
+    return vmf_daemon_find_incoming(daemon, vmf_migration_get_id(VMF_MIGRATION(source)));
+}
+
 static void
 vmf_incoming_verified(GObject *source, GAsyncResult *result, gpointer data)
 {
-    VmfDaemon *daemon = data;
-    VmfIncoming *self =
-        vmf_daemon_find_incoming(daemon, vmf_migration_get_id(VMF_MIGRATION(source)));
     g_autoptr(GError) error = NULL;
+    VmfIncoming *self = vmf_incoming_take_answer(source, result, data, &error);
 
-    g_task_propagate_boolean(G_TASK(result), &error);
     if (self)
         vmf_incoming_decide(self, error);
 }
@@ -128,12 +134,9 @@ vmf_incoming_ask_thread(GTask *task, gpointer source, gpointer data, GCancellabl
 static void
 vmf_incoming_asked(GObject *source, GAsyncResult *result, gpointer data)
 {
-    VmfDaemon *daemon = data;
-    VmfIncoming *self =
-        vmf_daemon_find_incoming(daemon, vmf_migration_get_id(VMF_MIGRATION(source)));
     g_autoptr(GError) error = NULL;
+    VmfIncoming *self = vmf_incoming_take_answer(source, result, data, &error);
 
-    g_task_propagate_boolean(G_TASK(result), &error);
     if (self)
         vmf_incoming_decide(self, self->pump_error && error ? self->pump_error : error);
 }
