@@ -4,14 +4,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#include <xxh_x86dispatch.h>
-#else
-#include <xxhash.h>
-#endif
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "delta/page-table.h"
 
 #define SECRET_SIZE 192
@@ -26,34 +21,15 @@ struct VmfFingerprints {
     uint8_t secret[SECRET_SIZE];
 };
 
-#if defined(__x86_64__)
-/*
- * The library's AVX code leaves the upper halves of registers in use, and after that every SSE
- * instruction waits for them.
- */
-__attribute__((target("avx"))) static void
-clear_upper_halves(void)
-{
-    _mm256_zeroupper();
-}
-
 static XXH128_hash_t
 hash_page(const VmfFingerprints *prints, const uint8_t *page)
 {
-    XXH128_hash_t hash = XXH3_128bits_withSecret_dispatch(page, prints->page_size, prints->secret,
-                                                          sizeof prints->secret);
+    XXH128_hash_t hash =
+        XXH3_128bits_withSecret(page, prints->page_size, prints->secret, sizeof prints->secret);
 
-    if (__builtin_cpu_supports("avx"))
-        clear_upper_halves();
+    vmf_hash_settle();
     return hash;
 }
-#else
-static XXH128_hash_t
-hash_page(const VmfFingerprints *prints, const uint8_t *page)
-{
-    return XXH3_128bits_withSecret(page, prints->page_size, prints->secret, sizeof prints->secret);
-}
-#endif
 
 static gboolean
 same(XXH128_hash_t a, XXH128_hash_t b)

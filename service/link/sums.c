@@ -2,10 +2,10 @@
 #include "link/sums.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "link/frame.h"
 
 #define FRAME_MAX (VMF_FRAME_HEADER_SIZE + VMF_FRAME_PAYLOAD_MAX)
@@ -43,6 +43,7 @@ vmf_sums_seal(const VmfSlice *frame, VmfChunkPool *pool)
     VmfChunk *chunk = vmf_chunk_new(pool, VMF_SUM_HEAD);
     uint64_t sum = XXH3_64bits(frame->data, frame->length);
 
+    vmf_hash_settle();
     vmf_put_u32(chunk->data, (uint32_t)frame->length);
     vmf_put_u64(chunk->data + 4, sum);
     return (VmfSlice){chunk, chunk->data, VMF_SUM_HEAD};
@@ -82,6 +83,7 @@ vmf_sums_hold(VmfSums *sums, VmfSlice *bytes)
     VmfSlice piece = {vmf_chunk_ref(bytes->chunk), bytes->data, MIN(bytes->length, sums->left)};
 
     XXH3_64bits_update(sums->state, piece.data, piece.length);
+    vmf_hash_settle();
     vmf_slice_queue_push(&sums->held, piece);
     vmf_sums_skip(bytes, piece.length);
     sums->left -= (uint32_t)piece.length;

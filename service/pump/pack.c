@@ -2,10 +2,10 @@
 #include "pump/pack.h"
 
 #include <string.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "pump/batch.h"
 
 #define NEAR_LOG 21 /* the largest window of a way that does not look far */
@@ -199,8 +199,10 @@ vmf_pack_put(VmfPack *pack, const VmfSlice *bytes)
     const uint8_t *data = bytes->data;
     gsize left = bytes->length;
 
-    if (pack->hash)
+    if (pack->hash) {
         XXH3_128bits_update(pack->hash, data, left);
+        vmf_hash_settle();
+    }
     pack->bytes += left;
     while (left > 0) {
         gsize n;

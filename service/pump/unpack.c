@@ -2,10 +2,10 @@
 #include "pump/unpack.h"
 
 #include <string.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "pump/batch.h"
 
 struct VmfUnpack {
@@ -144,8 +144,10 @@ vmf_unpack_head(VmfUnpack *unpack, const VmfParcel *parcel, GError **error)
 void
 vmf_unpack_pass(VmfUnpack *unpack, const VmfSlice *bytes)
 {
-    if (unpack->hash)
+    if (unpack->hash) {
         XXH3_128bits_update(unpack->hash, bytes->data, bytes->length);
+        vmf_hash_settle();
+    }
     unpack->bytes += bytes->length;
 }
 
