@@ -109,8 +109,8 @@ vmf_sandbox_set_limits(const VmfSandbox *sandbox, GError **error)
 {
     gsize memory = sandbox->memory;
 
-#ifdef __SANITIZE_ADDRESS__
-    memory = 0; /* it reserves terabytes of addresses */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    memory = 0; /* they reserve terabytes of addresses */
 #endif
     return vmf_sandbox_limit(RLIMIT_CORE, 0, "RLIMIT_CORE", error) &&
            vmf_sandbox_limit(RLIMIT_NOFILE, sandbox->files, "RLIMIT_NOFILE", error) &&
