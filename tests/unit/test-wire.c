@@ -328,30 +328,39 @@ test_urgent_frames(void **state)
         urgent_order(mode);
 }
 
-/* Carries bytes between two ends of sockets; of what goes from `left` on one is changed. */
+typedef enum { WHOLE, CHANGED, CUT, GONE } Damage;
+
+/* Carries bytes between two ends of sockets; what comes from `left` is damaged. */
 static void
-relay(int left, int right, gboolean change)
+relay(int left, int right, Damage *damage)
 {
     uint8_t buffer[65536];
     ssize_t n = read(left, buffer, sizeof buffer);
 
-    if (n > 0 && change)
+    if (n > 0 && *damage == CHANGED)
         buffer[n / 2] ^= 1;
-    if (n > 0)
+    if (n > 0 && *damage == CUT)
+        n /= 2;
+    if (n > 0 && *damage != GONE)
         assert_int_equal(write(right, buffer, (size_t)n), n);
+    if (n > 0 && *damage == CUT) { /* and no close_notify */
+        shutdown(right, SHUT_WR);
+        *damage = GONE;
+    }
     n = read(right, buffer, sizeof buffer);
     if (n > 0)
         assert_int_equal(write(left, buffer, (size_t)n), n);
 }
 
-/* What was changed on the way is not taken, not even in part; what came before it was. */
+/* What was damaged on the way is not taken, not even in part; what came before it was. */
 static void
-finds_a_change(Mode mode)
+finds_damage(Mode mode, Damage how)
 {
     Pair pair = {.pool = vmf_chunk_pool_new()};
     const int pairs = 2;
     int fds[2][2];
-    gboolean sent = FALSE, change = FALSE;
+    gboolean sent = FALSE;
+    Damage damage = WHOLE;
 
     for (int i = 0; i < pairs; i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds[i]), 0);
@@ -361,12 +370,13 @@ finds_a_change(Mode mode)
                          pair.pool, &events, &pair.ends[i], NULL);
     }
     while (!pair.ends[1].error) {
-        relay(fds[0][1], fds[1][1], change);
+        relay(fds[0][1], fds[1][1], &damage);
         g_main_context_iteration(NULL, FALSE);
-        change = pair.ends[1].received->len == 500;
+        if (damage == WHOLE && pair.ends[1].received->len == 500)
+            damage = how;
         if (pair.ends[0].secured && pair.ends[1].secured && !sent)
             vmf_wire_send(pair.ends[0].wire, make_slice(&pair, 500, 0));
-        else if (change)
+        else if (damage != WHOLE)
             vmf_wire_send(pair.ends[0].wire, make_slice(&pair, 1000, 0));
         sent = pair.ends[0].secured && pair.ends[1].secured;
     }
@@ -380,13 +390,21 @@ finds_a_change(Mode mode)
 static void
 test_tls_finds_a_change(void **state)
 {
-    finds_a_change(TLS);
+    finds_damage(TLS, CHANGED);
 }
 
 static void
 test_sums_find_a_change(void **state)
 {
-    finds_a_change(SUMS);
+    finds_damage(SUMS, CHANGED);
+}
+
+/* An end in the middle of a record is a broken link, and never the end of what was sent. */
+static void
+test_an_end_in_the_middle(void **state)
+{
+    finds_damage(TLS, CUT);
+    finds_damage(SUMS, CUT);
 }
 
 /* What the other side said before it hung up is read, though our own writing fails first. */
@@ -422,6 +440,7 @@ main(void)
         cmocka_unit_test(test_urgent_frames),
         cmocka_unit_test(test_tls_finds_a_change),
         cmocka_unit_test(test_sums_find_a_change),
+        cmocka_unit_test(test_an_end_in_the_middle),
         cmocka_unit_test(test_last_words_are_read),
     };
 
