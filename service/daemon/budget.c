@@ -28,6 +28,7 @@ struct VmfBudget {
     GMutex lock;          /* for the following */
     GHashTable *holdings; /* the migration's id -> VmfHolding */
     guint64 granted;
+    guint64 own; /* of that, what pumps take in any case */
     guint64 told;
 };
 
@@ -92,6 +93,7 @@ vmf_budget_sum(VmfBudget *self)
 {
     gint64 now = g_get_monotonic_time();
     guint64 granted = 0;
+    guint64 own = 0;
     GHashTableIter iter;
     gpointer value;
 
@@ -99,24 +101,28 @@ vmf_budget_sum(VmfBudget *self)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const VmfHolding *holding = value;
 
-        if (holding->until && now >= holding->until)
+        if (holding->until && now >= holding->until) {
             g_hash_table_iter_remove(&iter);
-        else
-            granted += vmf_holding_cost(holding);
+            continue;
+        }
+        granted += vmf_holding_cost(holding);
+        own += holding->fixed.own;
     }
     self->granted = granted;
+    self->own = own;
     if (granted != self->told && self->changed)
         self->changed(self->owner, granted);
     self->told = granted;
 }
 
-/* What can be shared out, beyond what those need who may still come. */
+/* What can be shared out, beyond what those need who may still come: like those that are there. */
 static guint64
 vmf_budget_left(const VmfBudget *self)
 {
     guint accounts = g_hash_table_size(self->holdings);
     guint64 coming = accounts < self->most ? self->most - accounts : 0;
-    guint64 taken = self->granted + coming * (VMF_BUDGET_OWN + VMF_BUDGET_KEPT);
+    guint64 own = accounts ? MAX(self->own / accounts, VMF_BUDGET_OWN) : VMF_BUDGET_OWN;
+    guint64 taken = self->granted + coming * (own + VMF_BUDGET_KEPT);
 
     return taken < self->total ? self->total - taken : 0;
 }

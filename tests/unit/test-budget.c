@@ -88,6 +88,23 @@ test_one_alone_has_what_it_asks_for(void **state)
     vmf_budget_close(budget, "a"); /* harmless */
 }
 
+/* With tables of their guests' pages, too. */
+static void
+test_those_that_come_are_like_those_there(void **state)
+{
+    const guint64 least = LEAST + GIB / VMF_BUDGET_TABLES;
+    g_autoptr(VmfBudget) budget = vmf_budget_new(8 * least + 100 * MIB, 8, NULL, NULL);
+    VmfBudgetWish wish = all;
+
+    wish.ram = GIB;
+    for (guint i = 0; i < 8; i++) {
+        g_autofree char *id = g_strdup_printf("%u", i);
+
+        open_account(budget, id, &wish);
+        (void)fit_cache(budget, id, GIB);
+    }
+}
+
 /* As many as there may be fit, whatever those before them asked for; and never more than all. */
 static void
 test_everybody_has_what_it_needs(void **state)
@@ -242,6 +259,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_default_is_an_eighth),
         cmocka_unit_test(test_one_alone_has_what_it_asks_for),
+        cmocka_unit_test(test_those_that_come_are_like_those_there),
         cmocka_unit_test(test_everybody_has_what_it_needs),
         cmocka_unit_test(test_each_leaves_something_for_the_next),
         cmocka_unit_test(test_what_is_given_back_is_for_others),
