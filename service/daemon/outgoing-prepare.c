@@ -17,7 +17,10 @@
 #include "link/control.h"
 #include "probe/concern.h"
 
-#define VMF_PREPARE_TIMEOUT 30000 /* ms */
+#define VMF_PREPARE_TIMEOUT 30000               /* ms */
+#define VMF_DIAL_PATIENCE (15 * G_USEC_PER_SEC) /* µs; a ticket lives for 30 s, an attempt for 10 \
+                                                 */
+#define VMF_DIAL_PAUSE 500                      /* ms */
 
 static gboolean
 vmf_outgoing_read_answer(VmfOutgoing *self, GVariant *answer, GError **error)
@@ -97,6 +100,45 @@ vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
     vmf_kept_set_pump(self->migration, pump);
 }
 
+/* FALSE: cancelled meanwhile. */
+static gboolean
+vmf_outgoing_pause(VmfOutgoing *self, gint milliseconds)
+{
+    GPollFD cancelled;
+
+    if (g_cancellable_make_pollfd(self->cancellable, &cancelled)) {
+        (void)g_poll(&cancelled, 1, milliseconds);
+        g_cancellable_release_fd(self->cancellable);
+    }
+    return !g_cancellable_is_cancelled(self->cancellable);
+}
+
+/*
+ * Where strangers crowd the port, one of ours may be told that it is busy, or not be accepted in
+ * time. The ticket is not spent by that.
+ */
+static GSocket *
+vmf_outgoing_dial(VmfOutgoing *self, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + VMF_DIAL_PATIENCE;
+    GSocket *data;
+
+    for (;;) {
+        g_autoptr(GError) problem = NULL;
+
+        data = vmf_data_dial(self->remote, self->ticket, self->cancellable, &problem);
+        if (data)
+            return data;
+        if ((!g_error_matches(problem, VMF_ERROR, VMF_ERROR_LIMIT_REACHED) &&
+             !g_error_matches(problem, VMF_ERROR, VMF_ERROR_TIMED_OUT)) ||
+            g_get_monotonic_time() > until || !vmf_outgoing_pause(self, VMF_DIAL_PAUSE)) {
+            g_propagate_error(error, g_steal_pointer(&problem));
+            return NULL;
+        }
+        vmf_info(vmf_outgoing_id(self), "%s; it is dialled again", problem->message);
+    }
+}
+
 static gboolean
 vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
 {
@@ -108,7 +150,7 @@ vmf_outgoing_start_pump(VmfOutgoing *self, GError **error)
     if (!pump)
         return FALSE;
     vmf_outgoing_take_pump(self, pump);
-    data = vmf_data_dial(self->remote, self->ticket, self->cancellable, error);
+    data = vmf_outgoing_dial(self, error);
     return data && vmf_pump_attach_link(pump, data, 0, self->secret, self->cancellable, error);
 }
 
