@@ -6,8 +6,9 @@
  *
  * That many connections a second are made to the port, each of which says a preface with a ticket
  * that nobody has, or nothing, and hangs up. That many clients, each with a connection of its own
- * to the system bus, hear all signals of vmferryd, and in turns read all objects or one property,
- * twice a second. Prints one JSON object: what was made, and how long calls took.
+ * to the system bus, hear all signals of vmferryd, read all objects as they begin, as programs with
+ * an object manager do, and then the properties of its Manager, twice a second. Prints one JSON
+ * object: what was made, and how long calls took.
  */
 #include <gio/gio.h>
 #include <stdlib.h>
@@ -104,15 +105,15 @@ ask(Swarm *swarm, GDBusConnection *bus, gboolean all)
 
     call->swarm = swarm;
     call->asked = g_get_monotonic_time();
-    g_dbus_connection_call(
-        bus, "org.vmferry1", "/org/vmferry1",
-        all ? "org.freedesktop.DBus.ObjectManager" : "org.freedesktop.DBus.Properties",
-        all ? "GetManagedObjects" : "Get",
-        all ? NULL : g_variant_new("(ss)", "org.vmferry1.Manager", "MemoryGranted"), NULL,
-        G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_answer, call);
+    g_dbus_connection_call(bus, "org.vmferry1", "/org/vmferry1",
+                           all ? "org.freedesktop.DBus.ObjectManager"
+                               : "org.freedesktop.DBus.Properties",
+                           all ? "GetManagedObjects" : "GetAll",
+                           all ? NULL : g_variant_new("(s)", "org.vmferry1.Manager"), NULL,
+                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_answer, call);
 }
 
-/* One after the other, all of them within CALL_INTERVAL; every tenth reads all. */
+/* One after the other, all of them within CALL_INTERVAL. */
 static gboolean
 on_turn(gpointer data)
 {
@@ -122,7 +123,7 @@ on_turn(gpointer data)
     for (guint i = 0; i < MAX(calls / CALL_INTERVAL, 1); i++) {
         guint client = swarm->next_client++;
 
-        ask(swarm, swarm->buses->pdata[client % swarm->buses->len], client % 10 == 0);
+        ask(swarm, swarm->buses->pdata[client % swarm->buses->len], client < swarm->buses->len);
     }
     return G_SOURCE_CONTINUE;
 }
