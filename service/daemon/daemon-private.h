@@ -10,6 +10,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/port.h"
+#include "daemon/readers.h"
 
 struct VmfDaemon {
     VmfConfig *config;
@@ -39,6 +40,7 @@ struct VmfDaemon {
 
     GDBusConnection *bus;
     GDBusObjectManagerServer *objects;
+    VmfReaders *readers; /* of all of them */
     GDBusInterfaceSkeleton *manager;
     guint name_id;
     guint forgetting; /* the timer for the oldest of `finished` */

@@ -121,6 +121,7 @@ vmf_daemon_connect_bus(VmfDaemon *self, GBusType type, GError **error)
     if (!g_dbus_interface_skeleton_export(self->manager, self->bus, VMF_MANAGER_PATH, error))
         return FALSE;
     g_dbus_object_manager_server_set_connection(self->objects, self->bus);
+    self->readers = vmf_readers_new(self->bus, self->objects);
     return TRUE;
 }
 
@@ -232,6 +233,7 @@ vmf_daemon_free(VmfDaemon *self)
         g_signal_handlers_disconnect_by_data(self->natives, self);
     g_clear_object(&self->natives);
     g_clear_object(&self->manager);
+    g_clear_pointer(&self->readers, vmf_readers_free);
     g_clear_object(&self->objects);
     g_clear_object(&self->bus);
     g_hash_table_unref(self->incoming);
