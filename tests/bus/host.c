@@ -184,11 +184,28 @@ vmf_host_stop(VmfHost *host)
     assert_int_equal(g_subprocess_get_exit_status(daemon), 0);
 }
 
+/* Whether the bus still has somebody who bears it; a round trip. */
+static gboolean
+host_has_name(VmfHost *host)
+{
+    gboolean has = FALSE;
+    g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
+        host->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+        "NameHasOwner", g_variant_new("(s)", BUS_NAME), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+        NULL);
+
+    if (answer)
+        g_variant_get(answer, "(b)", &has);
+    return has;
+}
+
 void
 vmf_host_kill(VmfHost *host)
 {
     host_disconnect(host);
     g_clear_pointer(&host->daemon, vmf_process_end);
+    while (host_has_name(host)) /* or the next one would be taken to be up at once */
+        g_main_context_iteration(NULL, FALSE);
 }
 
 static void
