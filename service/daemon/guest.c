@@ -71,12 +71,13 @@ vmf_guest_is_torn(virDomainPtr domain)
 }
 
 gboolean
-vmf_guest_has_ended(virDomainPtr domain)
+vmf_guest_has_ended(virDomainPtr domain, gboolean *ret_sure)
 {
     int state = 0;
     int reason = 0;
 
-    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+    *ret_sure = virDomainGetState(domain, &state, &reason, 0) == 0;
+    if (!*ret_sure)
         return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN; /* it was not persistent */
     return state == VIR_DOMAIN_CRASHED ||
            (state == VIR_DOMAIN_SHUTOFF && reason != VIR_DOMAIN_SHUTOFF_MIGRATED);

@@ -52,9 +52,10 @@ gboolean vmf_guest_is_torn(virDomainPtr domain);
 
 /*
  * Whether its QEMU has ended on this host, and not because the guest has left. FALSE when libvirt
- * does not know.
+ * does not know. `ret_sure`: FALSE when all that is known is that libvirt has no such guest any
+ * more, as after one that was not persistent has left, too.
  */
-gboolean vmf_guest_has_ended(virDomainPtr domain);
+gboolean vmf_guest_has_ended(virDomainPtr domain, gboolean *ret_sure);
 
 /* The destination: no live guest of that UUID, no other guest of that name. Error: DOMAIN_EXISTS.
  */

@@ -82,14 +82,21 @@ static char *
 vmf_outgoing_ended_fate(VmfOutgoing *self)
 {
     const char *guest = vmf_migration_get_domain(self->migration);
+    const char *peer = vmf_migration_get_peer(self->migration);
     g_autofree char *why = g_strdup_printf("QEMU of guest '%s' ended at the source, as "
                                            "/var/log/libvirt/qemu/%s.log there may explain",
                                            guest, guest);
 
+    if (!self->ended_surely)
+        return g_strdup_printf("%s, unless the guest has moved: see first whether it runs at %s%s",
+                               why, peer,
+                               self->torn ? "; if it stands still there, destroy it and start it "
+                                            "again"
+                                          : ", then it can be started again");
     if (self->torn)
         return g_strdup_printf("%s, and with it memory that %s has not got: destroy what is left "
                                "of the guest there, and start it again",
-                               why, vmf_migration_get_peer(self->migration));
+                               why, peer);
     return g_strdup_printf("%s: it runs on neither host, and can be started again", why);
 }
 
@@ -159,7 +166,7 @@ vmf_outgoing_conclude(VmfOutgoing *self, virDomainPtr domain, const GError *prob
                  vmf_migration_get_state(self->migration) == VMF_STATE_POSTCOPY;
     if (vmf_outgoing_goes_on(self, problem))
         return TRUE;
-    self->ended = domain && vmf_guest_has_ended(domain);
+    self->ended = domain && vmf_guest_has_ended(domain, &self->ended_surely);
     vmf_outgoing_set_failure(self, problem, error);
     return FALSE;
 }

@@ -54,6 +54,7 @@ typedef struct {
     virDomainPtr domain; /* while libvirt migrates it */
     GError *pump_error;
     gboolean torn;         /* the guest's memory is on both hosts */
+    gboolean ended_surely; /* of `ended`: not that it may just be gone */
     gboolean ended;        /* its QEMU here has, of itself or by somebody's doing */
     VmfFollow *unattended; /* post-copy: what QEMU does when libvirt has given up; or NULL */
     VmfFollow *taken;      /* begun by an earlier vmferryd: what libvirt does; or NULL */
