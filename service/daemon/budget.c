@@ -115,25 +115,32 @@ vmf_budget_sum(VmfBudget *self)
     self->told = granted;
 }
 
-/* What can be shared out, beyond what those need who may still come: like those that are there. */
+/*
+ * What can be shared out, beyond what those need who may still come: like those that are there, but
+ * not as many large guests as there is room for small ones.
+ */
 static guint64
 vmf_budget_left(const VmfBudget *self)
 {
     guint accounts = g_hash_table_size(self->holdings);
     guint64 coming = accounts < self->most ? self->most - accounts : 0;
-    guint64 own = accounts ? MAX(self->own / accounts, VMF_BUDGET_OWN) : VMF_BUDGET_OWN;
-    guint64 taken = self->granted + coming * (own + VMF_BUDGET_KEPT);
+    guint64 own = accounts ? self->own / accounts : 0;
+    guint64 taken;
 
+    own = CLAMP(own, VMF_BUDGET_OWN, 2 * VMF_BUDGET_OWN);
+    taken = self->granted + coming * (own + VMF_BUDGET_KEPT);
     return taken < self->total ? self->total - taken : 0;
 }
 
-/* What it has, and half of what is left; less than it has when too much is granted. */
+/* What it has, and half of what is left, but never more than half of all; less than it has when too
+ * much is granted. */
 static guint64
 vmf_budget_cache_most(const VmfBudget *self, const VmfHolding *holding)
 {
     guint64 over = self->granted > self->total ? self->granted - self->total : 0;
 
-    return holding->cache + vmf_budget_left(self) / 2 - MIN(over, holding->cache);
+    return MIN(holding->cache + vmf_budget_left(self) / 2 - MIN(over, holding->cache),
+               self->total / 2);
 }
 
 static gboolean
@@ -151,6 +158,14 @@ vmf_budget_check(VmfBudget *self, const char *id, guint64 need, GError **error)
     vmf_budget_sum(self);
     if (self->granted + need <= self->total)
         return TRUE;
+    if (need > self->total) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
+                    "the pump of this guest needs %" G_GUINT64_FORMAT " MiB of this host's memory, "
+                    "and migrations may take %" G_GUINT64_FORMAT
+                    " in all; raise MemoryBudget in vmferryd.conf",
+                    (need + VMF_MIB - 1) / VMF_MIB, self->total / VMF_MIB);
+        return FALSE;
+    }
     g_set_error(
         error, VMF_ERROR, VMF_ERROR_LIMIT_REACHED,
         "migrations have %" G_GUINT64_FORMAT " of the %" G_GUINT64_FORMAT
