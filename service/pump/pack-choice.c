@@ -9,8 +9,9 @@
 #define TRY_LAST (30 * G_USEC_PER_SEC) /* and in the end */
 #define TRY_EXPECTED (1500 * 1000)     /* to the first, of what somebody knew */
 #define TRY_RARER 4
-#define LESS_FIRST G_USEC_PER_SEC /* µs after which less is tried again */
-#define LESS_BETTER 1.05          /* times as fast: worth packing less */
+#define LESS_FIRST G_USEC_PER_SEC  /* µs after which less is tried again */
+#define LESS_JUDGED G_USEC_PER_SEC /* µs in which a step down is judged, or not at all */
+#define LESS_BETTER 1.05           /* times as fast: worth packing less */
 #define STEP_UP_EVERY G_USEC_PER_SEC
 #define WORTH 1.04          /* in / out that is worth the work */
 #define LITTLE (256 * 1024) /* bytes: too few to say what pages pack to */
@@ -76,6 +77,7 @@ vmf_pack_choice_go(VmfPackChoice *choice, guint at)
     choice->try_interval = TRY_FIRST;
     choice->promised = 0;
     choice->harder = 0;
+    choice->odd_in = choice->odd_out = 0;
 }
 
 /* Less is packed since the last decision: if that was no faster, it is taken back. */
@@ -85,8 +87,10 @@ vmf_pack_choice_compare(VmfPackChoice *choice, double rate)
     gboolean better = rate > choice->harder * LESS_BETTER;
 
     choice->harder = 0;
-    if (better)
+    if (better) {
+        choice->less_interval = LESS_FIRST;
         return;
+    }
     vmf_pack_choice_go(choice, choice->at + 1);
     choice->less_at = choice->sum.end + choice->less_interval;
     choice->less_interval = MIN(choice->less_interval * TRY_RARER, TRY_LAST);
@@ -99,6 +103,21 @@ vmf_pack_choice_pack_less(VmfPackChoice *choice, double rate)
     choice->harder = rate;
 }
 
+/* FALSE: what was packed of late did not get smaller. */
+static gboolean
+vmf_pack_choice_pays(VmfPackChoice *choice)
+{
+    gboolean pays;
+
+    choice->odd_in += (double)choice->sum.in;
+    choice->odd_out += (double)choice->sum.out;
+    if (choice->odd_in < LITTLE)
+        return TRUE;
+    pays = choice->odd_in > choice->odd_out * WORTH;
+    choice->odd_in = choice->odd_out = 0;
+    return pays;
+}
+
 /* Whether packing itself shall be another. */
 static void
 vmf_pack_choice_adjust(VmfPackChoice *choice, double wall, double rate)
@@ -107,7 +126,9 @@ vmf_pack_choice_adjust(VmfPackChoice *choice, double wall, double rate)
     double busy = (double)sum->busy / wall, blocked = (double)sum->blocked / wall;
     guint next = choice->at + 1;
 
-    if (choice->ratio < WORTH && sum->in >= LITTLE)
+    if (sum->end - choice->since > LESS_JUDGED)
+        choice->harder = 0; /* nobody knows what it was like before */
+    if (!vmf_pack_choice_pays(choice))
         vmf_pack_choice_go(choice, RAW);
     else if (choice->harder > 0 && busy + blocked > STARVED)
         vmf_pack_choice_compare(choice, rate);

@@ -39,6 +39,8 @@ typedef struct {
     guint at;   /* of the ways */
     gint64 since;
 
+    double odd_in, odd_out; /* bytes that were packed, too few yet to say what they pack to */
+
     double harder;        /* bytes/s in of the harder way that was left just now; 0: none was */
     gint64 less_at;       /* when less may be tried again, */
     gint64 less_interval; /* and how long after that */

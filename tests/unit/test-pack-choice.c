@@ -161,6 +161,19 @@ test_less_is_faster(void **state)
     assert_true(vmf_pack_choice_way(&run.choice).level < 3);
 }
 
+/* So slow that a period has too few bytes to judge by: several of them do. */
+static void
+test_slow_and_incompressible(void **state)
+{
+    const World world = {1.5 * MIB, 1000 * MIB, 600 * MIB, 0, 1.001};
+    Run run;
+
+    begin(&run);
+    vmf_pack_choice_expect(&run.choice, 3, run.now);
+    go(&run, &world, 3);
+    assert_true(vmf_pack_choice_way(&run.choice).raw);
+}
+
 /* What is known of link and guest is begun with. */
 static void
 test_expected(void **state)
@@ -230,11 +243,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_thin_link),         cmocka_unit_test(test_fat_link),
-        cmocka_unit_test(test_busy_processor),    cmocka_unit_test(test_incompressible),
-        cmocka_unit_test(test_little_input),      cmocka_unit_test(test_fixed),
-        cmocka_unit_test(test_less_is_no_faster), cmocka_unit_test(test_less_is_faster),
-        cmocka_unit_test(test_expected),          cmocka_unit_test(test_expected_wrongly),
+        cmocka_unit_test(test_thin_link),
+        cmocka_unit_test(test_fat_link),
+        cmocka_unit_test(test_busy_processor),
+        cmocka_unit_test(test_incompressible),
+        cmocka_unit_test(test_little_input),
+        cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_slow_and_incompressible),
+        cmocka_unit_test(test_less_is_no_faster),
+        cmocka_unit_test(test_less_is_faster),
+        cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_expected_wrongly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
