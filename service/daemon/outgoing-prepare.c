@@ -17,9 +17,10 @@
 #include "link/control.h"
 #include "probe/concern.h"
 
-#define VMF_PREPARE_TIMEOUT 30000               /* ms */
-#define VMF_DIAL_PATIENCE (15 * G_USEC_PER_SEC) /* µs; a ticket lives for 30 s, an attempt for 10 \
-                                                 */
+#define VMF_PREPARE_TIMEOUT 30000 /* ms */
+
+/* A ticket lives for 30 s, and an attempt takes 10 at most. */
+#define VMF_DIAL_PATIENCE (10 * G_USEC_PER_SEC) /* µs */
 #define VMF_DIAL_PAUSE 500                      /* ms */
 
 static gboolean
