@@ -198,13 +198,13 @@ vmf_budget_open(VmfBudget *self, const char *id, const VmfBudgetWish *wish, VmfB
     holding->fixed.own = own;
     holding->ram = wish->ram;
     holding->fixed.share.kept = VMF_BUDGET_KEPT;
-    holding->until = wish->until;
     g_hash_table_replace(self->holdings, g_strdup(id), holding);
     vmf_budget_sum(self);
     left = vmf_budget_left(self);
     ret->window = MAX(vmf_power_of_two_in(MIN(wish->window, left / 4)), VMF_BUDGET_WINDOW);
     ret->kept = MAX(MIN(wish->kept, left / 8), VMF_BUDGET_KEPT);
     holding->fixed.share = *ret;
+    holding->until = wish->until; /* it may be void already: not before it is filled in */
     vmf_budget_sum(self);
     return TRUE;
 }
