@@ -58,7 +58,7 @@ leave_world(void)
 
     if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS) != 0)
         return;
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0)
         (void)mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &read_only, sizeof read_only);
 }
 
