@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -77,10 +78,19 @@ trace(void)
     return (int)syscall(SYS_ptrace, 0, 0, 0, 0);
 }
 
-/* A sanitizer makes calls of its own, so a build with one has no filter. */
+/*
+ * A sanitizer makes calls of its own, so a build with one has no filter; and valgrind takes the
+ * signal that ends a process for itself.
+ */
 static void
 skip_if_sanitized(void)
 {
+    const char *preloaded = g_getenv("LD_PRELOAD");
+
+    if (preloaded && strstr(preloaded, "vgpreload")) {
+        print_message("skipped: valgrind is no process that a filter can end\n");
+        skip();
+    }
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     print_message("skipped: a build with a sanitizer has no filter\n");
     skip();
