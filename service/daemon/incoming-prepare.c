@@ -143,11 +143,11 @@ vmf_incoming_prepared(GObject *source, GAsyncResult *result, gpointer data)
     else if (self->pump && self->decided) /* the source changed its mind meanwhile */
         error = self->verdict ? g_error_copy(self->verdict)
                               : g_error_new(VMF_ERROR, VMF_ERROR_PROTOCOL, "finished too early");
-    if (error) {
-        g_dbus_method_invocation_return_gerror(g_steal_pointer(&invocation), error);
+    if (error) { /* who hears of it finds nothing left of what did not start */
         self->decided = FALSE;
         g_clear_error(&self->verdict);
         vmf_incoming_decide(self, error);
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&invocation), error);
         return;
     }
     vmf_bus_link_complete_prepare(self->skeleton, g_steal_pointer(&invocation),
