@@ -36,8 +36,8 @@ gboolean vmf_plan_make(const VmfFacts *facts, const VmfPolicy *policy, gint64 no
                        GPtrArray *decisions, VmfPlan *plan);
 
 /*
- * The level of zstd's that keeps up with the link, where the plan packs at all; else 0. To be begun
- * with when the link is known; what pays is found out on the way.
+ * The level of zstd's that a pump begins with, before it has found out by itself what pays: one
+ * that keeps up with the link, as fast as that is known to be. 0: the plan does not pack.
  */
 guint vmf_plan_get_level(const VmfPlan *plan, const VmfFacts *facts);
 

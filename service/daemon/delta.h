@@ -18,7 +18,7 @@ typedef struct {
     gboolean on;     /* leave out unchanged pages, send deltas */
     guint64 cache;   /* memory for old contents */
     int compression; /* zstd's level; 0: none; VMF_COMPRESSION_AUTO: as it pays */
-    guint expected;  /* the level at which that is expected; 0: nothing is */
+    guint expected;  /* with AUTO, the level to begin with, as it is expected to pay; 0: none */
 } VmfDelta;
 
 /* The guest's memory, VMF_CACHE_MOST or a quarter of what is free: the least of them. */

@@ -23,6 +23,7 @@ struct _VmfMigration {
     VmfBusMigration *bus; /* its setters may be called from any thread */
     GMutex lock;          /* for the following */
     VmfState state;
+    VmfDelta asked; /* what is granted of it is on the bus */
     gboolean stalled;
     double progress;
     gboolean has_figures; /* of the whole job */

@@ -67,7 +67,7 @@ vmf_migration_check_source(VmfMigration *self, const char *what, GError **error)
 }
 
 void
-vmf_migration_show_delta(VmfMigration *self, const VmfDelta *delta)
+vmf_migration_grant_delta(VmfMigration *self, const VmfDelta *delta)
 {
     g_object_set(self->bus, "delta", delta->on, "cache-limit", delta->cache, "compression",
                  delta->compression, NULL);
@@ -79,13 +79,24 @@ vmf_migration_request_delta(VmfMigration *self, const VmfDelta *delta, GError **
     if (!vmf_delta_check_compression(delta->compression, error) ||
         !vmf_migration_check_source(self, "compression", error))
         return FALSE;
-    vmf_migration_show_delta(self, delta);
+    g_mutex_lock(&self->lock);
+    self->asked = *delta;
+    g_mutex_unlock(&self->lock);
+    vmf_migration_grant_delta(self, delta);
     g_signal_emit_by_name(self, "delta");
     return TRUE;
 }
 
 void
 vmf_migration_get_delta(VmfMigration *self, VmfDelta *ret)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    *ret = self->asked;
+}
+
+void
+vmf_migration_get_granted_delta(VmfMigration *self, VmfDelta *ret)
 {
     g_object_get(self->bus, "delta", &ret->on, "cache-limit", &ret->cache, "compression",
                  &ret->compression, NULL);

@@ -4,7 +4,9 @@
 #include "daemon/migration-private.h"
 
 #define VMF_MIGRATION_SECTION "Migration"
-#define VMF_MIGRATION_MAY_POSTCOPY "PostcopyAllowed" /* which is no property */
+/* What is no property: */
+#define VMF_MIGRATION_MAY_POSTCOPY "PostcopyAllowed"
+#define VMF_MIGRATION_ASKED "DeltaAsked" /* (btiu): a VmfDelta */
 #define VMF_GUEST_NAME_MAX 255
 
 /* ---- saving ---- */
@@ -24,9 +26,13 @@ vmf_migration_save_properties(VmfMigration *self)
     g_autoptr(GVariant) properties =
         g_dbus_interface_skeleton_get_properties(G_DBUS_INTERFACE_SKELETON(self->bus));
     GVariantDict dict;
+    VmfDelta asked;
 
+    vmf_migration_get_delta(self, &asked);
     g_variant_dict_init(&dict, properties);
     g_variant_dict_insert(&dict, VMF_MIGRATION_MAY_POSTCOPY, "b", self->postcopy);
+    g_variant_dict_insert(&dict, VMF_MIGRATION_ASKED, "(btiu)", asked.on, asked.cache,
+                          asked.compression, asked.expected);
     return g_variant_dict_end(&dict);
 }
 
@@ -123,6 +129,18 @@ vmf_migration_read_init(GVariant *values, VmfMigrationInit *init)
     return init->outgoing || g_strcmp0(direction, "in") == 0 ? NULL : "Direction";
 }
 
+/* Where that was not kept, or is not sensible, it is what was granted. */
+static void
+vmf_migration_load_asked(VmfMigration *self, GVariant *values)
+{
+    VmfDelta *asked = &self->asked;
+
+    if (!g_variant_lookup(values, VMF_MIGRATION_ASKED, "(btiu)", &asked->on, &asked->cache,
+                          &asked->compression, &asked->expected) ||
+        !vmf_delta_check_compression(asked->compression, NULL))
+        vmf_migration_get_granted_delta(self, asked);
+}
+
 static void
 vmf_migration_restore_kept(VmfMigration *self, GVariant *sections)
 {
@@ -163,6 +181,7 @@ vmf_migration_restore(GVariant *sections, GError **error)
         return NULL;
     self->progress = CLAMP(vmf_bus_migration_get_progress(self->bus), 0, 1);
     self->stalled = g_str_equal(name, "stalled");
+    vmf_migration_load_asked(self, values);
     vmf_migration_restore_kept(self, sections);
     return g_steal_pointer(&self);
 }

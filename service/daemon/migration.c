@@ -364,7 +364,8 @@ vmf_migration_new(const VmfMigrationInit *init)
                  g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0), "pages",
                  g_variant_new("a{st}", NULL), "cpu-seconds", g_variant_new("a{sd}", NULL), NULL);
     vmf_bus_migration_set_downtime_allowed(self->bus, init->downtime);
-    vmf_migration_show_delta(self, &init->delta);
+    self->asked = init->delta;
+    vmf_migration_grant_delta(self, &init->delta);
     self->object = vmf_bus_object_skeleton_new(path);
     vmf_bus_object_skeleton_set_migration(self->object, self->bus);
     return self;

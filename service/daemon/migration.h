@@ -167,8 +167,11 @@ guint64 vmf_migration_get_bandwidth(VmfMigration *migration);
 gboolean vmf_migration_request_delta(VmfMigration *migration, const VmfDelta *delta,
                                      GError **error);
 
-/* Any thread. It is that, whatever was asked for; tells nobody but the bus. */
-void vmf_migration_show_delta(VmfMigration *migration, const VmfDelta *delta);
-
-/* Any thread. */
+/* Any thread. What was asked for last, at the start or since. */
 void vmf_migration_get_delta(VmfMigration *migration, VmfDelta *ret);
+
+/* Any thread. There is memory for that; the bus shows it, and what was asked for stays. */
+void vmf_migration_grant_delta(VmfMigration *migration, const VmfDelta *delta);
+
+/* Any thread. As the bus shows it; nothing is expected then. */
+void vmf_migration_get_granted_delta(VmfMigration *migration, VmfDelta *ret);

@@ -96,7 +96,7 @@ vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
     g_mutex_lock(&self->lock);
     self->pump = pump;
     vmf_pump_set_bandwidth(pump, vmf_migration_get_bandwidth(self->migration));
-    vmf_outgoing_give_delta(self, self->options->delta.expected);
+    vmf_outgoing_give_delta(self);
     g_mutex_unlock(&self->lock);
     vmf_kept_set_pump(self->migration, pump);
 }

@@ -115,9 +115,8 @@ char *vmf_outgoing_torn_fate(VmfOutgoing *outgoing);
 /* The source's libvirtd reaches the destination's over the data link. */
 gboolean vmf_outgoing_carries_libvirt(VmfOutgoing *outgoing);
 
-/* Tells the pump what to do to the stream, as far as there is memory for it; `expected` as in
- * VmfDelta. With the lock held. */
-void vmf_outgoing_give_delta(VmfOutgoing *outgoing, guint expected);
+/* Tells the pump what to do to the stream, as far as there is memory for it. With the lock held. */
+void vmf_outgoing_give_delta(VmfOutgoing *outgoing);
 
 /* ---- what the pump says (main loop) ---- */
 

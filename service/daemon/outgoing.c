@@ -92,16 +92,14 @@ vmf_outgoing_on_bandwidth(VmfMigration *migration, VmfOutgoing *self)
 }
 
 void
-vmf_outgoing_give_delta(VmfOutgoing *self, guint expected)
+vmf_outgoing_give_delta(VmfOutgoing *self)
 {
     VmfDelta delta;
     gboolean cut;
 
     vmf_migration_get_delta(self->migration, &delta);
-    delta.expected = expected;
     cut = vmf_budget_fit(vmf_daemon_get_budget(self->daemon), vmf_outgoing_id(self), &delta);
-    if (cut)
-        vmf_migration_show_delta(self->migration, &delta);
+    vmf_migration_grant_delta(self->migration, &delta);
     vmf_info(vmf_outgoing_id(self),
              "deltas are %s, a cache of %" G_GUINT64_FORMAT " bytes, compression %d%s",
              delta.on ? "on" : "off", delta.cache, delta.compression,
@@ -115,7 +113,7 @@ vmf_outgoing_on_delta(VmfMigration *migration, VmfOutgoing *self)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
 
     if (self->pump) /* else it is told when there is one */
-        vmf_outgoing_give_delta(self, 0);
+        vmf_outgoing_give_delta(self);
 }
 
 /* ---- what the pump says (main loop) ---- */

@@ -144,7 +144,7 @@ vmf_steering_restore(const VmfSteeringSetup *setup, GVariant *sections, GError *
     if (!restored.policy)
         return FALSE;
     vmf_working_set_load(values, &restored.start.written);
-    vmf_migration_get_delta(setup->migration, &delta);
+    vmf_migration_get_granted_delta(setup->migration, &delta);
     restored.start.cache_size = delta.cache; /* as it is by now */
     if (restored.start.downtime)
         restored.start.downtime = vmf_migration_get_downtime_allowed(setup->migration);

@@ -204,7 +204,7 @@ vmf_steering_get_cache(VmfSteering *self)
 {
     VmfDelta delta;
 
-    vmf_migration_get_delta(self->migration, &delta);
+    vmf_migration_get_granted_delta(self->migration, &delta);
     return delta.cache;
 }
 

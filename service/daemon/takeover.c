@@ -41,7 +41,7 @@ vmf_takeover_count_memory(VmfDaemon *daemon, VmfMigration *migration, GVariant *
     VmfBudgetAccount account;
     VmfDelta delta;
 
-    vmf_migration_get_delta(migration, &delta);
+    vmf_migration_get_granted_delta(migration, &delta);
     if (vmf_kept_get_account(sections, &account))
         vmf_budget_take(vmf_daemon_get_budget(daemon), vmf_migration_get_id(migration), &account,
                         &delta);

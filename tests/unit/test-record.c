@@ -141,6 +141,28 @@ test_a_migration_comes_back(void **state)
     assert_true(g_variant_equal(shown, vmf_bus_migration_get_decisions(fixture->bus)));
 }
 
+/* What was asked for is, where less was granted, too. */
+static void
+test_asked_and_granted_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    const VmfDelta asked = {TRUE, 1 << 30, VMF_COMPRESSION_AUTO, 3};
+    const VmfDelta granted = {TRUE, 1 << 16, VMF_COMPRESSION_AUTO, 0};
+    g_autoptr(VmfMigration) migration = NULL;
+    VmfDelta delta;
+
+    vmf_keeper_start(fixture->migration, fixture->run);
+    assert_true(vmf_migration_request_delta(fixture->migration, &asked, NULL));
+    vmf_migration_grant_delta(fixture->migration, &granted);
+    vmf_migration_set_state(fixture->migration, VMF_STATE_RUNNING);
+    migration = restore(fixture);
+    vmf_migration_get_delta(migration, &delta);
+    assert_true(delta.on && delta.cache == 1 << 30 && delta.expected == 3);
+    vmf_migration_get_granted_delta(migration, &delta);
+    assert_true(delta.on && delta.cache == 1 << 16);
+    assert_int_equal(delta.compression, VMF_COMPRESSION_AUTO);
+}
+
 /* Progress is never less than what somebody may have seen. */
 static void
 test_progress_does_not_go_back(void **state)
@@ -420,6 +442,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_a_migration_comes_back),
+        CASE(test_asked_and_granted_come_back),
         CASE(test_progress_does_not_go_back),
         CASE(test_stalled_is_running),
         CASE(test_it_goes_with_the_end),
