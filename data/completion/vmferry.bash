@@ -6,6 +6,11 @@ _vmferry_files() {
     mapfile -t COMPREPLY < <(compgen -f -- "$1")
 }
 
+# Their ids; the last line of the table is about memory.
+_vmferry_migrations() {
+    vmferry status 2>/dev/null | awk '$1 ~ /^[0-9a-f-]+$/ { print $1 }'
+}
+
 _vmferry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i
     local commands='migrate status cancel postcopy bandwidth inspect check maintenance peers features
@@ -44,10 +49,16 @@ _vmferry() {
         *,1) words=$(vmferry peers --names 2>/dev/null) ;;
         esac
         ;;
-    status,* | cancel,* | postcopy,* | bandwidth,*)
+    status,*)
+        case $cur,$arguments in
+        -*) words='--memory --json --help' ;;
+        *,0) words=$(_vmferry_migrations) ;;
+        esac
+        ;;
+    cancel,* | postcopy,* | bandwidth,*)
         case $cur,$arguments in
         -*) words='--json --help' ;;
-        *,0) words=$(vmferry status 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
+        *,0) words=$(_vmferry_migrations) ;;
         esac
         ;;
     inspect,*)

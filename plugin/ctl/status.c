@@ -88,19 +88,50 @@ vmf_status_print_decisions(VmfBusMigration *migration)
     }
 }
 
-/* What all pumps of this host have of its memory, while there are any. */
 static void
-vmf_status_print_memory(void)
+vmf_status_print_memory(VmfBusManager *manager)
+{
+    g_autofree char *part = vmf_ctl_format_bytes(vmf_bus_manager_get_memory_granted(manager));
+    g_autofree char *all = vmf_ctl_format_bytes(vmf_bus_manager_get_memory_budget(manager));
+
+    printf("memory for pumps: %s of %s granted\n", part, all);
+}
+
+static void
+vmf_status_print_memory_json(VmfBusManager *manager)
+{
+    GVariantDict memory;
+
+    g_variant_dict_init(&memory, NULL);
+    g_variant_dict_insert(&memory, "MemoryBudget", "t", vmf_bus_manager_get_memory_budget(manager));
+    g_variant_dict_insert(&memory, "MemoryGranted", "t",
+                          vmf_bus_manager_get_memory_granted(manager));
+    vmf_ctl_print_json(g_variant_dict_end(&memory));
+}
+
+/* What all pumps of this host have of its memory, and no migrations. */
+static int
+vmf_status_show_memory(gboolean json)
 {
     g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
-    guint64 granted = manager ? vmf_bus_manager_get_memory_granted(manager) : 0;
-    g_autofree char *part = vmf_ctl_format_bytes(granted);
-    g_autofree char *all = NULL;
 
-    if (granted == 0)
-        return;
-    all = vmf_ctl_format_bytes(vmf_bus_manager_get_memory_budget(manager));
-    printf("memory for pumps: %s of %s granted\n", part, all);
+    if (!manager)
+        return VMF_EXIT_NO_DAEMON;
+    if (json)
+        vmf_status_print_memory_json(manager);
+    else
+        vmf_status_print_memory(manager);
+    return VMF_EXIT_OK;
+}
+
+/* Likewise below a table of them, while there are any pumps. */
+static void
+vmf_status_add_memory(void)
+{
+    g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
+
+    if (manager && vmf_bus_manager_get_memory_granted(manager) > 0)
+        vmf_status_print_memory(manager);
 }
 
 static void
@@ -114,11 +145,23 @@ vmf_status_print_json(GPtrArray *migrations)
     vmf_ctl_print_json(g_variant_builder_end(&list));
 }
 
+static void
+vmf_status_print_table(GPtrArray *migrations)
+{
+    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s  %10s\n", "ID", "GUEST", "DIR", "PEER",
+           "STATE", "DONE", "ON WIRE", "AT MOST");
+    for (guint i = 0; i < migrations->len; i++)
+        vmf_status_print_line(migrations->pdata[i]);
+}
+
 int
 vmf_ctl_status(int argc, char **argv)
 {
+    gboolean memory = FALSE;
     gboolean json = FALSE;
     const GOptionEntry entries[] = {
+        {"memory", 'm', 0, G_OPTION_ARG_NONE, &memory,
+         "Show what all pumps have of this host's memory instead", NULL},
         {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
@@ -128,6 +171,12 @@ vmf_ctl_status(int argc, char **argv)
     if (!vmf_ctl_parse(&argc, &argv, entries, "[ID]",
                        "Shows migrations that run, or ended a short while ago.", 0, 1))
         return VMF_EXIT_USAGE;
+    if (memory && argc > 1) {
+        fprintf(stderr, "vmferry: status: --memory is about all migrations, not about one\n");
+        return VMF_EXIT_USAGE;
+    }
+    if (memory)
+        return vmf_status_show_memory(json);
     objects = vmf_ctl_connect_objects();
     if (!objects)
         return VMF_EXIT_NO_DAEMON;
@@ -140,12 +189,9 @@ vmf_ctl_status(int argc, char **argv)
         vmf_status_print_json(migrations);
         return VMF_EXIT_OK;
     }
-    printf("%-8s  %-20s  %-3s  %-20s  %-10s  %5s  %10s  %10s\n", "ID", "GUEST", "DIR", "PEER",
-           "STATE", "DONE", "ON WIRE", "AT MOST");
-    for (guint i = 0; i < migrations->len; i++)
-        vmf_status_print_line(migrations->pdata[i]);
+    vmf_status_print_table(migrations);
     if (argc == 1)
-        vmf_status_print_memory();
+        vmf_status_add_memory();
     else
         vmf_status_print_decisions(migrations->pdata[0]);
     return VMF_EXIT_OK;

@@ -333,6 +333,22 @@ test_status_and_cancel(void **state)
 }
 
 static void
+test_memory(void **state)
+{
+    VmfHost *host = ((Fixture *)*state)->host;
+    g_autoptr(JsonNode) node = run_json(host, "status --memory --json", VMF_EXIT_OK);
+    JsonObject *shown = json_node_get_object(node);
+    g_autofree char *line = NULL;
+
+    assert_int_equal(json_object_get_int_member(shown, "MemoryBudget"),
+                     vmf_bus_manager_get_memory_budget(host->manager));
+    assert_int_equal(json_object_get_int_member(shown, "MemoryGranted"), 0);
+    assert_int_equal(run(host, "status --memory", &line, NULL), VMF_EXIT_OK);
+    assert_true(g_str_has_prefix(line, "memory for pumps: 0 "));
+    assert_complains(host, "status --memory 01234567", VMF_EXIT_USAGE, "not about one");
+}
+
+static void
 test_no_migrations(void **state)
 {
     VmfHost *host = ((Fixture *)*state)->host;
@@ -444,6 +460,7 @@ main(void)
         CASE(test_migrate_refused),
         CASE(test_migrate_fails),
         CASE(test_status_and_cancel),
+        CASE(test_memory),
         CASE(test_no_migrations),
         CASE(test_interrupting_cancels),
         CASE(test_cancelled_by_somebody_else),
