@@ -30,6 +30,7 @@ struct VmfBudget {
     guint64 granted;
     guint64 own; /* of that, what pumps take in any case */
     guint64 told;
+    GSource *timer; /* when the next account is void */
 };
 
 /* The small one is among what every pump has; the tables of a large one grow with it. */
@@ -62,6 +63,22 @@ vmf_budget_default(guint64 host_memory)
     return MAX(host_memory / VMF_BUDGET_PART, VMF_BUDGET_LEAST);
 }
 
+static gboolean
+vmf_budget_dispatch(GSource *source, GSourceFunc func, gpointer data)
+{
+    return func(data);
+}
+
+static GSourceFuncs vmf_budget_timer_funcs = {.dispatch = vmf_budget_dispatch};
+
+/* What is void by now is seen by whoever adds up. */
+static gboolean
+vmf_budget_on_void(gpointer data)
+{
+    (void)vmf_budget_get_granted(data);
+    return G_SOURCE_CONTINUE;
+}
+
 VmfBudget *
 vmf_budget_new(guint64 total, guint most, void (*changed)(gpointer owner, guint64 granted),
                gpointer owner)
@@ -74,12 +91,17 @@ vmf_budget_new(guint64 total, guint most, void (*changed)(gpointer owner, guint6
     self->owner = owner;
     self->holdings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_mutex_init(&self->lock);
+    self->timer = g_source_new(&vmf_budget_timer_funcs, sizeof(GSource));
+    g_source_set_callback(self->timer, vmf_budget_on_void, self, NULL);
+    g_source_attach(self->timer, NULL);
     return self;
 }
 
 void
 vmf_budget_free(VmfBudget *self)
 {
+    g_source_destroy(self->timer);
+    g_source_unref(self->timer);
     g_hash_table_unref(self->holdings);
     g_mutex_clear(&self->lock);
     g_free(self);
@@ -87,11 +109,12 @@ vmf_budget_free(VmfBudget *self)
 
 /* ---- with the lock held ---- */
 
-/* Also drops what is void by now. */
+/* Also drops what is void by now, and comes again when the next one is. */
 static void
 vmf_budget_sum(VmfBudget *self)
 {
     gint64 now = g_get_monotonic_time();
+    gint64 next = G_MAXINT64;
     guint64 granted = 0;
     guint64 own = 0;
     GHashTableIter iter;
@@ -105,6 +128,8 @@ vmf_budget_sum(VmfBudget *self)
             g_hash_table_iter_remove(&iter);
             continue;
         }
+        if (holding->until)
+            next = MIN(next, holding->until);
         granted += vmf_holding_cost(holding);
         own += holding->fixed.own;
     }
@@ -113,6 +138,7 @@ vmf_budget_sum(VmfBudget *self)
     if (granted != self->told && self->changed)
         self->changed(self->owner, granted);
     self->told = granted;
+    g_source_set_ready_time(self->timer, next < G_MAXINT64 ? next : -1);
 }
 
 /*
@@ -189,20 +215,21 @@ vmf_budget_open(VmfBudget *self, const char *id, const VmfBudgetWish *wish, VmfB
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
     guint64 own = VMF_BUDGET_OWN * MAX(wish->pumps, 1) + wish->ram / VMF_BUDGET_TABLES;
+    guint64 kept = MAX(wish->kept_least, VMF_BUDGET_KEPT);
     VmfHolding *holding;
     guint64 left;
 
-    if (!vmf_budget_check(self, id, own + VMF_BUDGET_KEPT, error))
+    if (!vmf_budget_check(self, id, own + kept, error))
         return FALSE;
     holding = g_new0(VmfHolding, 1);
     holding->fixed.own = own;
     holding->ram = wish->ram;
-    holding->fixed.share.kept = VMF_BUDGET_KEPT;
+    holding->fixed.share.kept = kept;
     g_hash_table_replace(self->holdings, g_strdup(id), holding);
     vmf_budget_sum(self);
     left = vmf_budget_left(self);
     ret->window = MAX(vmf_power_of_two_in(MIN(wish->window, left / 4)), VMF_BUDGET_WINDOW);
-    ret->kept = MAX(MIN(wish->kept, left / 8), VMF_BUDGET_KEPT);
+    ret->kept = MAX(MIN(wish->kept, left / 8), kept);
     holding->fixed.share = *ret;
     holding->until = wish->until; /* it may be void already: not before it is filled in */
     vmf_budget_sum(self);

@@ -11,7 +11,9 @@
  * it as cache, so that there is something for the next one; and what is left begins beyond what
  * those migrations need that may still come. So none of them is refused for the cache of another.
  *
- * Units: bytes. It only counts: that a pump keeps to its shares is the pump's business. Any thread.
+ * Units: bytes. It only counts: that a pump keeps to its shares is the pump's business. Any thread;
+ * made and freed on the main loop, where accounts that are void by time are given back by
+ * themselves.
  */
 #pragma once
 
@@ -37,7 +39,8 @@ typedef struct {
     guint64 ram;    /* of the guest, where tables are kept of it; 0: they are not, or not known */
     guint64 window; /* at most */
     guint64 kept;
-    gint64 until; /* monotonic µs, when it is void unless it is held; 0: it is held */
+    guint64 kept_least; /* what cannot be bounded; 0: VMF_BUDGET_KEPT */
+    gint64 until;       /* monotonic µs, when it is void unless it is held; 0: it is held */
 } VmfBudgetWish;
 
 typedef struct {

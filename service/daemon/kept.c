@@ -59,12 +59,11 @@ vmf_kept_get_pump(GVariant *sections, VmfProcessId *ret, GError **error)
 void
 vmf_kept_set_account(VmfMigration *migration, VmfBudget *budget)
 {
-    VmfBudgetAccount account;
+    VmfBudgetAccount account = {0};
 
-    if (vmf_budget_get_account(budget, vmf_migration_get_id(migration), &account))
-        vmf_migration_keep(
-            migration, VMF_KEPT_MEMORY,
-            vmf_fields_save(vmf_kept_memory, G_N_ELEMENTS(vmf_kept_memory), &account));
+    (void)vmf_budget_get_account(budget, vmf_migration_get_id(migration), &account);
+    vmf_migration_keep(migration, VMF_KEPT_MEMORY,
+                       vmf_fields_save(vmf_kept_memory, G_N_ELEMENTS(vmf_kept_memory), &account));
 }
 
 gboolean

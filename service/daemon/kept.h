@@ -25,7 +25,7 @@ void vmf_kept_set_pump(VmfMigration *migration, VmfPump *pump);
 /* pid 0: it had none. */
 gboolean vmf_kept_get_pump(GVariant *sections, VmfProcessId *ret, GError **error);
 
-/* As it has it by now, if it has any. */
+/* As it has it by now; also that it has none any more. */
 void vmf_kept_set_account(VmfMigration *migration, VmfBudget *budget);
 
 /* FALSE: it had none, or what there is is not sensible. */

@@ -24,6 +24,7 @@ struct _VmfMigration {
     GMutex lock;          /* for the following */
     VmfState state;
     VmfDelta asked; /* what is granted of it is on the bus */
+    guint64 memory; /* of the guest; 0: not known */
     gboolean stalled;
     double progress;
     gboolean has_figures; /* of the whole job */

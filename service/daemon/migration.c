@@ -85,6 +85,22 @@ vmf_migration_get_started(VmfMigration *self)
     return (gint64)started;
 }
 
+void
+vmf_migration_note_memory(VmfMigration *self, guint64 memory)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    self->memory = memory;
+}
+
+guint64
+vmf_migration_get_memory(VmfMigration *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    return self->memory;
+}
+
 GDBusObjectSkeleton *
 vmf_migration_get_object(VmfMigration *self)
 {

@@ -86,6 +86,10 @@ gboolean vmf_migration_is_led_by_us(VmfMigration *migration);
 VmfState vmf_migration_get_state(VmfMigration *migration);
 gboolean vmf_migration_is_finished(VmfMigration *migration);
 
+/* Bytes of memory that the guest has; 0: not known yet. Any thread. */
+void vmf_migration_note_memory(VmfMigration *migration, guint64 memory);
+guint64 vmf_migration_get_memory(VmfMigration *migration);
+
 /* For the object manager; object path VMF_MIGRATION_PATH + id. */
 GDBusObjectSkeleton *vmf_migration_get_object(VmfMigration *migration);
 

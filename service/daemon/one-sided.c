@@ -98,7 +98,9 @@ vmf_one_sided_agree(VmfOneSided *self, const VmfOneSidedSetup *setup, GError **e
 static gboolean
 vmf_one_sided_open_account(const VmfOneSidedSetup *setup, GError **error)
 {
-    const VmfBudgetWish wish = {.pumps = 2, .ram = setup->memory, .kept = VMF_BUDGET_KEPT_UNAGREED};
+    /* One keeps what the other has not taken, which holds it until QEMU takes it. */
+    const VmfBudgetWish wish = {
+        .pumps = 2, .ram = setup->memory, .kept_least = 2 * VMF_BUDGET_KEPT_UNAGREED};
     VmfBudgetShare share;
 
     return vmf_budget_open(vmf_daemon_get_budget(setup->daemon), setup->id, &wish, &share, error);

@@ -87,9 +87,23 @@ vmf_outgoing_prepare_peer(VmfOutgoing *self, GError **error)
     return vmf_outgoing_read_answer(self, answer, error);
 }
 
+/*
+ * Of how much memory a guest is that somebody else began to migrate, may have become known before
+ * there was an account.
+ */
+static void
+vmf_outgoing_count_memory(VmfOutgoing *self)
+{
+    VmfBudget *budget = vmf_daemon_get_budget(self->daemon);
+
+    vmf_budget_note_guest(budget, vmf_outgoing_id(self), vmf_migration_get_memory(self->migration));
+    vmf_kept_set_account(self->migration, budget);
+}
+
 void
 vmf_outgoing_take_pump(VmfOutgoing *self, VmfPump *pump)
 {
+    vmf_outgoing_count_memory(self);
     g_signal_connect(pump, "ended", G_CALLBACK(vmf_outgoing_on_pump_ended), self);
     g_signal_connect(pump, "statistics", G_CALLBACK(vmf_outgoing_on_statistics), self);
     g_signal_connect(pump, "lost-links", G_CALLBACK(vmf_outgoing_on_lost_links), self);
@@ -270,8 +284,10 @@ vmf_outgoing_lay_way(VmfOutgoing *self, GError **error)
         .cancellable = self->cancellable,
     };
 
-    if (self->engine != VMF_ENGINE_PUMP) /* what the talk was held with */
+    if (self->engine != VMF_ENGINE_PUMP) { /* what the talk was held with */
         vmf_budget_close(vmf_daemon_get_budget(self->daemon), vmf_outgoing_id(self));
+        vmf_kept_set_account(self->migration, vmf_daemon_get_budget(self->daemon));
+    }
     if (self->engine == VMF_ENGINE_PUMP)
         return vmf_outgoing_check(self, error) && vmf_outgoing_prepare_peer(self, error) &&
                vmf_outgoing_start_pump(self, error) && vmf_outgoing_open_doorways(self, error);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/engine.h"
 #include "daemon/host-memory.h"
+#include "daemon/kept.h"
 #include "daemon/lessons.h"
 #include "daemon/observer.h"
 #include "daemon/peer.h"
@@ -264,11 +265,13 @@ static void
 vmf_adoption_steer(const VmfAdoption *adoption, const VmfOptions *options, VmfPlanning *planning)
 {
     VmfMigration *migration = adoption->migration;
+    VmfBudget *budget = vmf_daemon_get_budget(adoption->daemon);
 
     planning->options->postcopy = TRUE;
     vmf_migration_allow_downtime(migration, options->downtime);
-    vmf_budget_note_guest(vmf_daemon_get_budget(adoption->daemon), vmf_migration_get_id(migration),
-                          options->memory);
+    vmf_migration_note_memory(migration, options->memory);
+    vmf_budget_note_guest(budget, vmf_migration_get_id(migration), options->memory);
+    vmf_kept_set_account(migration, budget);
     (void)vmf_migration_request_delta(migration, &options->delta, NULL);
     if (options->bandwidth)
         (void)vmf_migration_request_bandwidth(migration, options->bandwidth, NULL);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "daemon/budget.h"
+#include "daemon/kept.h"
 
 #define MIB ((guint64)1 << 20)
 #define GIB ((guint64)1 << 30)
@@ -253,6 +254,79 @@ test_what_is_not_held_is_void_in_time(void **state)
     assert_int_equal(vmf_budget_get_granted(budget), 2 * VMF_BUDGET_OWN);
 }
 
+static gboolean
+on_too_late(gpointer late)
+{
+    *(gboolean *)late = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* Whether anybody asks or not. */
+static void
+test_what_is_void_is_shown_so(void **state)
+{
+    guint64 granted = 0;
+    gboolean late = FALSE;
+    g_autoptr(VmfBudget) budget = vmf_budget_new(GIB, 4, on_changed, &granted);
+    VmfBudgetWish wish = {0};
+    guint timer = g_timeout_add_seconds(20, on_too_late, &late);
+
+    wish.until = g_get_monotonic_time() + 100000;
+    open_account(budget, "later", &wish);
+    wish.until -= 50000;
+    open_account(budget, "void", &wish);
+    wish.until = 0;
+    open_account(budget, "held", &wish);
+    assert_int_equal(granted, 3 * LEAST);
+    while (granted != LEAST && !late)
+        g_main_context_iteration(NULL, TRUE);
+    assert_int_equal(granted, LEAST);
+    g_source_remove(timer);
+}
+
+/* What a pump keeps in any case is not less for want of memory. */
+static void
+test_what_cannot_be_bounded(void **state)
+{
+    const VmfBudgetWish wish = {.pumps = 2, .kept_least = 32 * MIB};
+    const guint64 need = 2 * VMF_BUDGET_OWN + 32 * MIB;
+    g_autoptr(VmfBudget) budget = vmf_budget_new(2 * need - 1, 2, NULL, NULL);
+    VmfBudgetShare share = open_account(budget, "a", &wish);
+
+    assert_int_equal(share.kept, 32 * MIB);
+    assert_int_equal(vmf_budget_get_granted(budget), need);
+    assert_refused(budget, "b", &wish, VMF_ERROR_LIMIT_REACHED, "needs 80 more");
+}
+
+/* The next vmferryd hears of what it has by then, and that it has nothing any more. */
+static void
+test_what_is_kept_of_an_account(void **state)
+{
+    const VmfMigrationInit init = {
+        .id = "0123-abcd",
+        .domain = "web",
+        .uuid = "3f1c2a5e-0000-4000-8000-00000000abcd",
+        .peer = "hostb",
+        .outgoing = TRUE,
+    };
+    g_autoptr(VmfBudget) budget = vmf_budget_new(GIB, 4, NULL, NULL);
+    g_autoptr(VmfMigration) migration = vmf_migration_new(&init);
+    g_autoptr(GVariant) with = NULL;
+    g_autoptr(GVariant) without = NULL;
+    VmfBudgetAccount account;
+
+    open_least(budget, init.id);
+    vmf_budget_note_guest(budget, init.id, 8 * GIB);
+    vmf_kept_set_account(migration, budget);
+    with = g_variant_ref_sink(vmf_migration_save(migration));
+    assert_true(vmf_kept_get_account(with, &account));
+    assert_int_equal(account.own, VMF_BUDGET_OWN + 8 * GIB / VMF_BUDGET_TABLES);
+    vmf_budget_close(budget, init.id);
+    vmf_kept_set_account(migration, budget);
+    without = g_variant_ref_sink(vmf_migration_save(migration));
+    assert_false(vmf_kept_get_account(without, &account));
+}
+
 /* A vmferryd that was restarted with less: what runs has what it has, but for caches. */
 static void
 test_what_runs_already_counts(void **state)
@@ -287,6 +361,9 @@ main(void)
         cmocka_unit_test(test_a_large_guest_has_large_tables),
         cmocka_unit_test(test_a_large_guest_alone),
         cmocka_unit_test(test_what_is_not_held_is_void_in_time),
+        cmocka_unit_test(test_what_is_void_is_shown_so),
+        cmocka_unit_test(test_what_cannot_be_bounded),
+        cmocka_unit_test(test_what_is_kept_of_an_account),
         cmocka_unit_test(test_what_runs_already_counts),
     };
 
