@@ -10,6 +10,7 @@ typedef struct {
     virDomainPtr domain;
     VmfWorkers *workers;
     char *uri;
+    GError *why;
 } VmfAbort;
 
 static void
@@ -22,6 +23,7 @@ vmf_abort_clear(gpointer data)
     virDomainFree(self->domain);
     vmf_workers_unref(self->workers);
     g_free(self->uri);
+    g_error_free(self->why);
 }
 
 static void
@@ -42,10 +44,8 @@ vmf_abort_run(VmfAbort *self, GTaskThreadFunc function, GAsyncReadyCallback call
 static void
 vmf_abort_cut(VmfAbort *self)
 {
-    g_autoptr(GError) why = g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
-
     if (self->pump && !vmf_pump_has_ended(self->pump))
-        vmf_pump_stop(self->pump, why);
+        vmf_pump_stop(self->pump, self->why);
 }
 
 /* ---- libvirt's job ---- */
@@ -93,11 +93,11 @@ vmf_abort_asked(GObject *source, GAsyncResult *result, gpointer data)
     /* a guest that stands still may be on its way: only libvirt knows */
     if (g_task_propagate_boolean(G_TASK(result), NULL) &&
         !vmf_migration_is_finished(self->migration)) {
-        error = g_error_new(VMF_ERROR, VMF_ERROR_CANCELLED,
-                            "cancelled; the guest runs on at the source; libvirtd waits for an "
-                            "answer from %s's, and takes no other migration of the guest until it "
-                            "gives up",
-                            vmf_migration_get_peer(self->migration));
+        error = g_error_new(VMF_ERROR, self->why->code,
+                            "%s; the guest runs on at the source; libvirtd waits for an answer "
+                            "from %s's, and takes no other migration of the guest until it gives "
+                            "up",
+                            self->why->message, vmf_migration_get_peer(self->migration));
         vmf_migration_finish(self->migration, error);
     }
     vmf_abort_unref(self);
@@ -126,6 +126,8 @@ vmf_abort_start(const VmfAbortSetup *setup)
     self->domain = setup->domain;
     self->workers = vmf_workers_ref(setup->workers);
     self->uri = g_strdup(setup->libvirt_uri);
+    self->why = setup->why ? g_error_copy(setup->why)
+                           : g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "cancelled");
     vmf_abort_run(self, vmf_abort_job_thread, vmf_abort_job_aborted);
     if (vmf_migration_get_state(self->migration) == VMF_STATE_SWITCHING)
         vmf_abort_cut(self);

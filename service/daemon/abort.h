@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The end of a migration that libvirt is at, because somebody asked for it: libvirt's job is
- * aborted; if it has none (yet, or any more) the stream is cut, without which there will be none.
+ * The end of a migration that libvirt is at, because somebody asked for it or it leads nowhere:
+ * libvirt's job is aborted; if it has none (yet, or any more) the stream is cut, without which there will be none.
  * It is cut at once while the guest is stopped for the switchover: QEMU hears no order before the
  * rest is sent. Whatever the destination has by then, libvirt lets one of the two run, and says
  * which.
@@ -26,6 +26,7 @@ typedef struct {
     virDomainPtr domain; /* of the connection that migrates it */
     VmfWorkers *workers;
     const char *libvirt_uri;
+    const GError *why; /* NULL: it was cancelled */
 } VmfAbortSetup;
 
 void vmf_abort_start(const VmfAbortSetup *setup);

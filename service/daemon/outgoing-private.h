@@ -19,6 +19,7 @@
 #include "daemon/pump-process.h"
 #include "daemon/reconnect.h"
 #include "daemon/switchover.h"
+#include "daemon/uptake.h"
 #include "link/agreement.h"
 
 typedef struct {
@@ -31,6 +32,7 @@ typedef struct {
     VmfJobWatch *watch;
     VmfPilot *pilot;
     VmfSwitchover *switchover;
+    VmfUptake uptake;        /* main loop */
     VmfReconnect *reconnect; /* once there is a pump that may need it; main loop */
 
     /* the worker's, set once and in order */

@@ -61,23 +61,34 @@ vmf_outgoing_free(gpointer data)
 
 /* ---- cancelling (main loop) ---- */
 
+/* With the lock held. FALSE: libvirt is not at it. */
+static gboolean
+vmf_outgoing_abort(VmfOutgoing *self, const GError *why)
+{
+    const VmfAbortSetup setup = {
+        .migration = self->migration,
+        .pump = self->pump,
+        .domain = self->domain,
+        .workers = vmf_daemon_get_workers(self->daemon),
+        .libvirt_uri = vmf_daemon_get_config(self->daemon)->libvirt_uri,
+        .why = why,
+    };
+
+    if (!self->domain)
+        return FALSE;
+    vmf_abort_start(&setup);
+    return TRUE;
+}
+
 static void
 vmf_outgoing_on_cancel(VmfMigration *migration, VmfOutgoing *self)
 {
-    VmfAbortSetup setup = {
-        .migration = migration,
-        .workers = vmf_daemon_get_workers(self->daemon),
-        .libvirt_uri = vmf_daemon_get_config(self->daemon)->libvirt_uri,
-    };
     g_autoptr(GMutexLocker) locker = NULL;
 
     vmf_info(vmf_outgoing_id(self), "asked to cancel");
     g_cancellable_cancel(self->cancellable);
     locker = g_mutex_locker_new(&self->lock);
-    setup.domain = self->domain;
-    setup.pump = self->pump;
-    if (setup.domain)
-        vmf_abort_start(&setup);
+    vmf_outgoing_abort(self, NULL);
 }
 
 static void
@@ -118,11 +129,32 @@ vmf_outgoing_on_delta(VmfMigration *migration, VmfOutgoing *self)
 
 /* ---- what the pump says (main loop) ---- */
 
+/* A destination that takes nothing any more is as good as gone. */
+static void
+vmf_outgoing_watch_uptake(VmfOutgoing *self, VmfPump *pump, GVariant *statistics, gint64 now)
+{
+    guint patience = vmf_daemon_get_config(self->daemon)->pump_patience;
+    g_autoptr(GError) error =
+        vmf_uptake_note(&self->uptake, vmf_migration_get_state(self->migration), patience,
+                        vmf_migration_get_peer(self->migration), statistics, now);
+    g_autoptr(GMutexLocker) locker = error ? g_mutex_locker_new(&self->lock) : NULL;
+
+    if (!error || vmf_pump_has_ended(pump))
+        return;
+    if (!self->pump_error)
+        self->pump_error = g_error_copy(error);
+    if (!vmf_outgoing_abort(self, error))
+        vmf_pump_stop(pump, error);
+}
+
 void
 vmf_outgoing_on_statistics(VmfPump *pump, GVariant *statistics, VmfOutgoing *self)
 {
-    vmf_migration_note_statistics(self->migration, statistics, g_get_monotonic_time());
+    gint64 now = g_get_monotonic_time();
+
+    vmf_migration_note_statistics(self->migration, statistics, now);
     vmf_switchover_note_statistics(self->switchover, statistics);
+    vmf_outgoing_watch_uptake(self, pump, statistics, now);
 }
 
 void

@@ -70,6 +70,7 @@ struct VmfMux {
     gsize kept_max;
     guint64 credit_max;  /* that all channels have together */
     guint64 kept;        /* bytes, all channels */
+    guint64 taken;       /* acknowledged, likewise, also of those that are over */
     guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
 
     VmfFlow *flow;

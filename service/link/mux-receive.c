@@ -170,6 +170,7 @@ vmf_mux_take_ack(VmfMux *mux, VmfMuxChannel *channel, guint64 offset, guint64 cr
                       " with credit %" G_GUINT64_FORMAT "; expected %" G_GUINT64_FORMAT
                       " to %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT " or more",
                       channel->id, offset, credit, channel->acknowledged, most, channel->credit);
+    mux->taken += MIN(offset, channel->sent) - channel->acknowledged;
     channel->acknowledged = MIN(offset, channel->sent);
     channel->credit = credit;
     vmf_mux_forget(mux, channel);

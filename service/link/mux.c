@@ -346,6 +346,8 @@ vmf_mux_get_figures(const VmfMux *mux, VmfMuxFigures *ret)
         .links = mux->wire ? 1 : 0,
         .wire_out = mux->past_out + (mux->wire ? vmf_wire_bytes_out(mux->wire) : 0),
         .wire_in = mux->past_in + (mux->wire ? vmf_wire_bytes_in(mux->wire) : 0),
+        .taken = mux->taken,
+        .kept = mux->kept,
         .rate = vmf_flow_rate(mux->flow),
         .rtt = vmf_flow_rtt(mux->flow),
         .in_flight = vmf_flow_in_flight(mux->flow),

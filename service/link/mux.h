@@ -134,6 +134,7 @@ void vmf_mux_bye(VmfMux *mux, const GError *error);
 typedef struct {
     guint links;               /* 1 if attached */
     guint64 wire_out, wire_in; /* bytes */
+    guint64 taken, kept;       /* bytes of channels: acknowledged, and not yet */
     guint64 rate;              /* bytes/s */
     gint64 rtt;                /* µs */
     gsize in_flight, limit;    /* bytes */

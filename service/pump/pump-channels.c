@@ -28,9 +28,11 @@ static gboolean
 vmf_pump_tell_figures(gpointer data)
 {
     VmfPump *pump = data;
+    VmfMuxFigures figures;
 
     pump->events->figures(pump->owner);
-    if (pump->statistics.last == pump->told)
+    vmf_pump_get_figures(pump, &figures);
+    if (pump->statistics.last == pump->told && figures.kept == 0)
         vmf_timer_clear(&pump->figures);
     pump->told = pump->statistics.last;
     return G_SOURCE_CONTINUE;

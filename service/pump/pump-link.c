@@ -331,6 +331,8 @@ vmf_pump_get_figures(const VmfPump *pump, VmfMuxFigures *ret)
         ret->links += one.links;
         ret->wire_out += one.wire_out;
         ret->wire_in += one.wire_in;
+        ret->taken += one.taken;
+        ret->kept += one.kept;
         ret->rate += one.rate;
         ret->rtt = i == 0 ? one.rtt : ret->rtt;
         ret->in_flight += one.in_flight;

@@ -99,6 +99,8 @@ vmf_statistics_variant(const VmfStatistics *statistics, const VmfMuxFigures *fig
     g_variant_dict_insert(&dict, "bytes-to-qemu", "t", statistics->to_sockets);
     g_variant_dict_insert(&dict, "bytes-wire-out", "t", figures->wire_out);
     g_variant_dict_insert(&dict, "bytes-wire-in", "t", figures->wire_in);
+    g_variant_dict_insert(&dict, "bytes-taken", "t", figures->taken);
+    g_variant_dict_insert(&dict, "bytes-kept", "t", figures->kept);
     g_variant_dict_insert(&dict, "link-rate", "t", figures->rate);
     g_variant_dict_insert(&dict, "rtt-us", "t", (guint64)figures->rtt);
     g_variant_dict_insert(&dict, "in-flight", "t", (guint64)figures->in_flight);
