@@ -34,7 +34,7 @@ vmf_mux_grant(VmfMux *mux, const VmfMuxChannel *channel)
     guint64 free = others < mux->credit_max ? mux->credit_max - others : 0;
 
     return MAX(channel->granted, channel->delivered + MAX(MIN(channel->window, MIN(share, free)),
-                                                          VMF_CREDIT_INITIAL));
+                                                          mux->credit_initial));
 }
 
 gboolean

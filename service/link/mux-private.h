@@ -68,10 +68,11 @@ struct VmfMux {
     GPtrArray *channels; /* of VmfMuxChannel; [id - 1]; NULL where another link has the number */
     guint n_open;
     gsize kept_max;
-    guint64 credit_max;  /* that all channels have together */
-    guint64 kept;        /* bytes, all channels */
-    guint64 taken;       /* acknowledged, likewise, also of those that are over */
-    guint64 outstanding; /* credit given and not used: granted - delivered, all channels */
+    guint64 credit_max;     /* that all channels have together */
+    guint64 credit_initial; /* that each has at least */
+    guint64 kept;           /* bytes, all channels */
+    guint64 taken;          /* acknowledged, likewise, also of those that are over */
+    guint64 outstanding;    /* credit given and not used: granted - delivered, all channels */
 
     VmfFlow *flow;
     GSource *pace_timer; /* runs when the pace leaves room again */

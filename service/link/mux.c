@@ -36,7 +36,7 @@ vmf_mux_add_channel(VmfMux *mux, guint id, VmfChannelKind kind)
     channel->id = id;
     channel->kind = kind;
     channel->credit = mux->peer.credit;
-    channel->granted = channel->window = VMF_CREDIT_INITIAL;
+    channel->granted = channel->window = mux->credit_initial;
     mux->outstanding += channel->granted;
     mux->n_open++;
     g_ptr_array_set_size(mux->channels, (gint)id);
@@ -207,7 +207,7 @@ vmf_mux_on_secured(gpointer owner)
     const VmfHello hello = {
         .side = mux->side,
         .channels = VMF_CHANNELS_OPEN,
-        .credit = VMF_CREDIT_INITIAL,
+        .credit = (uint32_t)mux->credit_initial,
     };
     const VmfFrameHeader header = {
         .type = VMF_FRAME_HELLO, .length = mux->resumable ? VMF_HELLO_RESUME_SIZE : VMF_HELLO_SIZE};
@@ -293,6 +293,8 @@ vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner
     mux->resumable = setup->resumable;
     mux->kept_max = setup->kept_max > 0 ? setup->kept_max : VMF_KEPT_MAX;
     mux->credit_max = MIN(mux->kept_max, VMF_CREDIT_POOL);
+    mux->credit_initial =
+        CLAMP(mux->credit_max / VMF_CHANNELS_OPEN, VMF_CREDIT_MIN, VMF_CREDIT_INITIAL);
     mux->events = events;
     mux->owner = owner;
     mux->channels = g_ptr_array_new_with_free_func(vmf_mux_channel_free);

@@ -26,8 +26,8 @@
 #include "link/wire.h"
 
 #define VMF_CHANNELS_OPEN 64               /* at once */
-#define VMF_CREDIT_INITIAL (1024 * 1024)   /* bytes, of every channel */
-#define VMF_CREDIT_POOL (64 * 1024 * 1024) /* bytes, shared by the open channels */
+#define VMF_CREDIT_INITIAL (1024 * 1024)   /* bytes, of every channel; less of a smaller pool */
+#define VMF_CREDIT_POOL (64 * 1024 * 1024) /* bytes, shared by the open channels, at most */
 #define VMF_FLIGHT_MAX (64 * 1024 * 1024)  /* bytes on their way */
 #define VMF_KEPT_MAX (128 * 1024 * 1024)   /* bytes kept for sending again */
 #define VMF_KEPT_SLICES_MAX 4096           /* and in how many pieces, per channel */

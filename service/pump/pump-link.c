@@ -9,6 +9,8 @@
 #include "base/timer.h"
 #include "pump/pump-private.h"
 
+#define FURTHER_KEPT (4 * 1024 * 1024) /* bytes; among what every pump takes */
+
 static void
 vmf_pump_answer_link(VmfPumpLink *link, const GError *error)
 {
@@ -288,6 +290,15 @@ static const VmfMuxEvents vmf_pump_mux_events = {
     .closed = vmf_pump_on_closed,
 };
 
+/* What goes over a further link is waited for, and little. */
+static gsize
+vmf_pump_link_kept(const VmfPump *pump, guint number)
+{
+    gsize all = pump->options.kept ? (gsize)pump->options.kept : VMF_KEPT_MAX;
+
+    return number == 0 ? all : MIN(all, FURTHER_KEPT);
+}
+
 VmfPumpLink *
 vmf_pump_link_new(VmfPump *pump, guint number)
 {
@@ -296,7 +307,7 @@ vmf_pump_link_new(VmfPump *pump, guint number)
         .pool = pump->pool,
         .pace = &pump->pace,
         .hurry = number > 0,
-        .kept_max = (gsize)pump->options.kept,
+        .kept_max = vmf_pump_link_kept(pump, number),
         .resumable = pump->options.patience > 0,
     };
     VmfPumpLink *link = g_new0(VmfPumpLink, 1);

@@ -300,15 +300,18 @@ mux_connect(MuxFixture *f)
 
 /* A link on which both have proved the secret, but not said HELLO. */
 static MuxFixture *
-mux_fixture_make(VmfSide side, gboolean resumable)
+mux_fixture_make(VmfSide side, gboolean resumable, gsize kept)
 {
     MuxFixture *f = g_new0(MuxFixture, 1);
 
     f->pool = vmf_chunk_pool_new();
     f->deliver = TRUE;
-    f->mux = vmf_mux_new(
-        &(VmfMuxSetup){.side = side, .pool = f->pool, .pace = &f->pace, .resumable = resumable},
-        &mux_events, f);
+    f->mux = vmf_mux_new(&(VmfMuxSetup){.side = side,
+                                        .pool = f->pool,
+                                        .pace = &f->pace,
+                                        .kept_max = kept,
+                                        .resumable = resumable},
+                         &mux_events, f);
     mux_connect(f);
     return f;
 }
@@ -316,13 +319,13 @@ mux_fixture_make(VmfSide side, gboolean resumable)
 MuxFixture *
 mux_fixture_new(VmfSide side)
 {
-    return mux_fixture_make(side, FALSE);
+    return mux_fixture_make(side, FALSE, 0);
 }
 
 MuxFixture *
 mux_fixture_new_resumable(VmfSide side)
 {
-    MuxFixture *f = mux_fixture_make(side, TRUE);
+    MuxFixture *f = mux_fixture_make(side, TRUE, 0);
 
     mux_say_hello_again(f, (VmfSide)(VMF_SIDE_SOURCE + VMF_SIDE_DESTINATION - side), 0);
     if (side == VMF_SIDE_DESTINATION)
@@ -348,7 +351,13 @@ mux_cut(MuxFixture *f)
 MuxFixture *
 mux_destination_new(void)
 {
-    MuxFixture *f = mux_fixture_new(VMF_SIDE_DESTINATION);
+    return mux_destination_new_keeping(0);
+}
+
+MuxFixture *
+mux_destination_new_keeping(gsize kept)
+{
+    MuxFixture *f = mux_fixture_make(VMF_SIDE_DESTINATION, FALSE, kept);
 
     mux_say_hello(f, VMF_SIDE_SOURCE, 0);
     mux_say_open(f, 1);

@@ -43,6 +43,7 @@ MuxFixture *mux_fixture_new(VmfSide side);
 
 /* A destination that is ready, with channel 1 open; likewise a source. */
 MuxFixture *mux_destination_new(void);
+MuxFixture *mux_destination_new_keeping(gsize kept); /* VmfMuxSetup.kept_max */
 MuxFixture *mux_source_new(void);
 
 /* Likewise either, and resuming was agreed on. */

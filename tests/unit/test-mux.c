@@ -63,6 +63,29 @@ test_credit_goes_where_bytes_go(void **state)
     mux_fixture_free(f);
 }
 
+/* What all may send together from the start is what all may have, but for the least of them. */
+static void
+test_a_small_pool_makes_small_credits(void **state)
+{
+    const gsize kept = 16 * VMF_CREDIT_INITIAL;
+    MuxFixture *f = mux_destination_new_keeping(kept);
+    guint64 together = 0;
+
+    mux_run_until(f->counts[VMF_FRAME_ACK] == 1);
+    together = f->ack.credit;
+    for (guint id = 2; id <= VMF_CHANNELS_OPEN; id++) {
+        mux_say_open(f, id);
+        mux_run_until(f->counts[VMF_FRAME_ACK] == id);
+        together += f->ack.credit;
+    }
+    assert_int_equal(together, kept);
+    mux_fixture_free(f);
+    f = mux_destination_new_keeping(1);
+    mux_run_until(f->counts[VMF_FRAME_ACK] == 1);
+    assert_int_equal(f->ack.credit, VMF_CREDIT_MIN);
+    mux_fixture_free(f);
+}
+
 static void
 test_a_channel_from_open_to_bye(void **state)
 {
@@ -246,6 +269,7 @@ main(void)
         cmocka_unit_test(test_hello_and_ping),
         cmocka_unit_test(test_data_is_acknowledged_when_delivered),
         cmocka_unit_test(test_credit_goes_where_bytes_go),
+        cmocka_unit_test(test_a_small_pool_makes_small_credits),
         cmocka_unit_test(test_a_channel_from_open_to_bye),
         cmocka_unit_test(test_credit_bounds_what_is_sent),
         cmocka_unit_test(test_kept_until_acknowledged),
