@@ -21,7 +21,7 @@ vmf_power_of_two_up(guint64 value)
 }
 
 guint64
-vmf_steer_get_budget(const VmfSteer *self, const VmfObservation *seen)
+vmf_steer_get_allowed(const VmfSteer *self, const VmfObservation *seen)
 {
     guint64 free = seen->source_free ? seen->source_free : self->start.source_free;
     guint64 budget = MIN(self->start.cache_most, self->start.ram);
@@ -31,9 +31,21 @@ vmf_steer_get_budget(const VmfSteer *self, const VmfObservation *seen)
         budget = MIN(budget, vmf_policy_get_cache_budget(self->policy, free + self->cache));
     else if (self->policy->cache_memory)
         budget = MIN(budget, self->policy->cache_memory);
-    if (seen->cache_most)
-        budget = MIN(budget, seen->cache_most);
     return self->start.native ? vmf_power_of_two_down(budget) : budget;
+}
+
+guint64
+vmf_steer_get_budget(const VmfSteer *self, const VmfObservation *seen)
+{
+    guint64 allowed = vmf_steer_get_allowed(self, seen);
+
+    return vmf_steer_is_rationed(self, seen) ? seen->cache_most : allowed;
+}
+
+gboolean
+vmf_steer_is_rationed(const VmfSteer *self, const VmfObservation *seen)
+{
+    return seen->cache_most > 0 && seen->cache_most < vmf_steer_get_allowed(self, seen);
 }
 
 /* Misses of what the cache was asked for since the pass began before this one; < 0: not known. */

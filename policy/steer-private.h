@@ -62,7 +62,13 @@ gboolean vmf_steer_choose_cache(VmfSteer *steer, const VmfObservation *seen, gui
 gboolean vmf_steer_get_reuse(const VmfSteer *steer, const VmfObservation *seen, VmfReuse *ret);
 
 /* The most that policy and host allow it now. */
+guint64 vmf_steer_get_allowed(const VmfSteer *steer, const VmfObservation *seen);
+
+/* Likewise, and that other migrations leave it. */
 guint64 vmf_steer_get_budget(const VmfSteer *steer, const VmfObservation *seen);
+
+/* That is less. */
+gboolean vmf_steer_is_rationed(const VmfSteer *steer, const VmfObservation *seen);
 
 /*
  * Bytes that are likely to be sent again, from what passes began with and the measured W(t);

@@ -157,6 +157,17 @@ vmf_steer_set_cache(VmfSteer *self, const VmfObservation *seen, guint64 size, co
     vmf_steer_act(self, VMF_ACTION_CACHE, size, actions, n);
 }
 
+/* What other migrations of this host need is given back, too. */
+static void
+vmf_steer_make_room(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
+{
+    g_autofree char *most = vmf_decision_format_bytes((double)seen->cache_most);
+
+    self->gave_back = seen->pass;
+    vmf_steer_set_cache(self, seen, MAX(seen->cache_most, VMF_CACHE_LEAST), "memory-budget",
+                        g_strdup_printf("other migrations leave it %s", most), actions, n);
+}
+
 /*
  * Memory that the host needs is given back at once: down to the budget as soon as that is seen, and
  * half of it once per pass while processes wait, which is told late and for long.
@@ -164,11 +175,15 @@ vmf_steer_set_cache(VmfSteer *self, const VmfObservation *seen, guint64 size, co
 static void
 vmf_steer_relieve(VmfSteer *self, const VmfObservation *seen, VmfAction *actions, guint *n)
 {
-    guint64 size = MIN(self->cache, MAX(vmf_steer_get_budget(self, seen), VMF_CACHE_LEAST));
+    guint64 size = MIN(self->cache, MAX(vmf_steer_get_allowed(self, seen), VMF_CACHE_LEAST));
     g_autofree char *free = NULL;
 
     if (seen->under_pressure && self->cache > VMF_CACHE_LEAST && self->gave_back != seen->pass)
         size = MIN(size, self->cache / 2);
+    if (vmf_steer_is_rationed(self, seen) && MAX(seen->cache_most, VMF_CACHE_LEAST) < size) {
+        vmf_steer_make_room(self, seen, actions, n);
+        return;
+    }
     if (size >= self->cache)
         return;
     free = vmf_decision_format_bytes((double)seen->source_free);
@@ -208,6 +223,24 @@ vmf_steer_would_pay(const VmfSteer *self, const VmfObservation *seen, guint64 bu
            vmf_reuse_get(&late, budget) <= VMF_REUSE_PAYS * vmf_reuse_get(&late, 0);
 }
 
+/*
+ * That the cache finds nothing proves nothing where it is only as small as others leave it: deltas
+ * that are off are not measured any more, and would stay so when the others are over.
+ */
+static gboolean
+vmf_steer_finds_nothing(const VmfSteer *self, const VmfObservation *seen, guint64 hits,
+                        guint64 asked)
+{
+    guint64 allowed = vmf_steer_get_allowed(self, seen);
+    VmfReuse late;
+
+    if ((double)hits >= VMF_HITS_LEAST * (double)asked ||
+        self->cache < vmf_steer_get_budget(self, seen))
+        return FALSE;
+    return !vmf_steer_is_rationed(self, seen) ||
+           (vmf_steer_get_reuse(self, seen, &late) && !vmf_steer_would_pay(self, seen, allowed));
+}
+
 /* Deltas that do not pay cost processor time and memory. QEMU's cannot be switched while it runs.
  */
 static gboolean
@@ -221,7 +254,7 @@ vmf_steer_switch_delta(VmfSteer *self, const VmfObservation *seen, VmfAction *ac
     if (!self->start.cache || self->start.native || seen->pass < 4)
         return FALSE;
     if (self->delta && asked > 0 &&
-        (((double)hits < VMF_HITS_LEAST * (double)asked && self->cache >= budget) ||
+        (vmf_steer_finds_nothing(self, seen, hits, asked) ||
          (hits > 0 && (double)overflows > VMF_OVERFLOWS_MOST * (double)hits))) {
         self->delta = FALSE;
         vmf_decisions_add(

@@ -211,6 +211,62 @@ test_memory_is_given_back(void **state)
 }
 
 static void
+test_memory_is_given_to_others(void **state)
+{
+    Ride *ride = ride_new(FALSE);
+
+    ride->start.cache_size = 160 * MIBU;
+    ride->seen.cache_most = 160 * MIBU;
+    ride_on(ride, 0, 1, 256);
+    ride->seen.cache_most = 100 * MIBU;
+    ride_on(ride, 1, 1, 206);
+    assert_action(ride, VMF_ACTION_CACHE, 100 * MIBU);
+    assert_last_rule(ride, "memory-budget");
+    ride->seen.under_pressure = TRUE;
+    ride_on(ride, 3, 2, 160);
+    assert_action(ride, VMF_ACTION_CACHE, 50 * MIBU);
+    assert_last_rule(ride, "memory-pressure");
+    ride_free(ride);
+}
+
+/* To pass 5, and nothing was in the cache. */
+static void
+ride_in_vain(Ride *ride)
+{
+    ride->policy.downtime_step = 0;
+    for (guint pass = 1; pass <= 5 && !ride->n; pass++) {
+        ride_on(ride, 3, pass, 160);
+        ride->seen.again += 40000;
+        ride->seen.misses += 40000;
+    }
+}
+
+static void
+test_a_cache_that_finds_nothing(void **state)
+{
+    Ride *ride = ride_new(FALSE);
+
+    ride->start.cache_size = ride->start.cache_most = 16 * MIBU;
+    ride_in_vain(ride);
+    assert_action(ride, VMF_ACTION_DELTA, 0);
+    assert_last_rule(ride, "delta-does-not-pay");
+    ride_free(ride);
+}
+
+/* With all that the policy allows it may well find something, when there is room for it. */
+static void
+test_a_cache_that_could_not_find_more(void **state)
+{
+    Ride *ride = ride_new(FALSE);
+
+    ride->start.cache_size = ride->seen.cache_most = 1;
+    ride_in_vain(ride);
+    assert_int_equal(ride->n, 0);
+    assert_int_equal(ride->decisions->len, 0);
+    ride_free(ride);
+}
+
+static void
 test_deltas_that_do_not_pay(void **state)
 {
     Ride *ride = ride_new(FALSE);
@@ -392,6 +448,9 @@ main(void)
         cmocka_unit_test(test_native_cache_keeps_to_budget),
         cmocka_unit_test(test_one_change_per_pass),
         cmocka_unit_test(test_memory_is_given_back),
+        cmocka_unit_test(test_memory_is_given_to_others),
+        cmocka_unit_test(test_a_cache_that_finds_nothing),
+        cmocka_unit_test(test_a_cache_that_could_not_find_more),
         cmocka_unit_test(test_deltas_that_do_not_pay),
         cmocka_unit_test(test_downtime_rises_by_steps),
         cmocka_unit_test(test_downtime_ends_at_the_deadline),
