@@ -20,7 +20,8 @@ struct VmfCapturer {
     guint16 port;
     GHashTable *addresses; /* as strings -> VmfPeer */
     VmfCapturedQueue *captured;
-    GCancellable *cancellable;
+    GCancellable *looking; /* names are looked up, for the first time; NULL: they are not */
+    GQueue waiting;        /* GTask, until that is done */
 };
 
 /* ---- what the firewall brings ---- */
@@ -120,6 +121,36 @@ vmf_capturer_set_rule(VmfCapturer *self, GError **error)
     return vmf_capture_rule_set(self->rule, &what, error);
 }
 
+/* NULL: it is on. */
+static void
+vmf_capturer_answer(VmfCapturer *self, const GError *error)
+{
+    g_clear_object(&self->looking);
+    while (self->waiting.length > 0) {
+        g_autoptr(GTask) task = g_queue_pop_head(&self->waiting);
+
+        if (error)
+            g_task_return_error(task, g_error_copy(error));
+        else
+            g_task_return_boolean(task, TRUE);
+    }
+}
+
+/* Whoever waits hears why. */
+static void
+vmf_capturer_stop(VmfCapturer *self, const GError *why)
+{
+    g_clear_pointer(&self->rule, vmf_capture_rule_free);
+    if (self->service) {
+        g_socket_service_stop(self->service);
+        g_socket_listener_close(G_SOCKET_LISTENER(self->service));
+        g_clear_object(&self->service);
+    }
+    if (self->looking)
+        g_cancellable_cancel(self->looking);
+    vmf_capturer_answer(self, why);
+}
+
 static void
 vmf_capturer_looked_up(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -131,13 +162,13 @@ vmf_capturer_looked_up(GObject *source, GAsyncResult *result, gpointer data)
         return; /* turned off, and perhaps gone */
     g_hash_table_unref(self->addresses);
     self->addresses = addresses;
-    if (vmf_capturer_set_rule(self, &error)) {
-        vmf_info(NULL, "plain migrations to peers are captured: %u addresses",
-                 g_hash_table_size(addresses));
-    } else {
-        vmf_warn(NULL, "%s", error->message);
-        vmf_capturer_turn_off(self);
+    if (!vmf_capturer_set_rule(self, &error)) {
+        vmf_capturer_stop(self, error);
+        return;
     }
+    vmf_info(NULL, "plain migrations to peers are captured: %u addresses",
+             g_hash_table_size(addresses));
+    vmf_capturer_answer(self, NULL);
 }
 
 /* What is redirected arrives on the loopback. Without IPv6 there is nothing to catch of it. */
@@ -164,44 +195,54 @@ vmf_capturer_listen(VmfCapturer *self, GError **error)
     return TRUE;
 }
 
-gboolean
-vmf_capturer_turn_on(VmfCapturer *self, GError **error)
+static void
+vmf_capturer_look_up_peers(VmfCapturer *self)
 {
+    GPtrArray *peers = g_ptr_array_new_with_free_func(g_object_unref);
     g_autoptr(GTask) task = NULL;
-    GPtrArray *peers;
 
-    if (self->rule)
-        return TRUE;
-    self->rule = vmf_capture_rule_new(error);
-    if (!self->rule)
-        return FALSE;
-    if (!vmf_capturer_listen(self, error)) {
-        vmf_capturer_turn_off(self);
-        return FALSE;
-    }
-    peers = g_ptr_array_new_with_free_func(g_object_unref);
     vmf_daemon_foreach_peer(self->daemon, vmf_capturer_collect, peers);
-    task = g_task_new(NULL, self->cancellable, vmf_capturer_looked_up, self);
+    self->looking = g_cancellable_new();
+    task = g_task_new(NULL, self->looking, vmf_capturer_looked_up, self);
     g_task_set_task_data(task, peers, (GDestroyNotify)g_ptr_array_unref);
     vmf_workers_run(vmf_daemon_get_workers(self->daemon), task, vmf_capturer_look_up_thread);
+}
+
+static gboolean
+vmf_capturer_begin(VmfCapturer *self, GError **error)
+{
+    self->rule = vmf_capture_rule_new(error);
+    if (!self->rule || !vmf_capturer_listen(self, error))
+        return FALSE;
+    vmf_capturer_look_up_peers(self);
     return TRUE;
+}
+
+void
+vmf_capturer_turn_on(VmfCapturer *self, GAsyncReadyCallback callback, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_queue_push_tail(&self->waiting, g_task_new(NULL, NULL, callback, data));
+    if (!self->rule && !vmf_capturer_begin(self, &error))
+        vmf_capturer_stop(self, error);
+    else if (!self->looking)
+        vmf_capturer_answer(self, NULL); /* it was on */
+}
+
+gboolean
+vmf_capturer_turn_on_finish(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
 }
 
 void
 vmf_capturer_turn_off(VmfCapturer *self)
 {
-    g_clear_pointer(&self->rule, vmf_capture_rule_free);
-    if (self->service) {
-        g_socket_service_stop(self->service);
-        g_socket_listener_close(G_SOCKET_LISTENER(self->service));
-        g_clear_object(&self->service);
-    }
-}
+    g_autoptr(GError) why =
+        g_error_new_literal(VMF_ERROR, VMF_ERROR_CANCELLED, "capture was turned off meanwhile");
 
-gboolean
-vmf_capturer_is_on(VmfCapturer *self)
-{
-    return self->rule != NULL;
+    vmf_capturer_stop(self, why);
 }
 
 VmfCapturer *
@@ -210,7 +251,7 @@ vmf_capturer_new(VmfDaemon *daemon)
     VmfCapturer *self = g_new0(VmfCapturer, 1);
 
     self->daemon = daemon;
-    self->cancellable = g_cancellable_new();
+    g_queue_init(&self->waiting);
     self->addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
     self->captured = vmf_captured_queue_new(daemon);
     return self;
@@ -220,8 +261,6 @@ void
 vmf_capturer_free(VmfCapturer *self)
 {
     vmf_capturer_turn_off(self);
-    g_cancellable_cancel(self->cancellable);
-    g_object_unref(self->cancellable);
     vmf_captured_queue_free(self->captured);
     g_hash_table_unref(self->addresses);
     g_free(self);

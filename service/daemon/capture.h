@@ -19,7 +19,11 @@ VmfCapturer *vmf_capturer_new(VmfDaemon *daemon);
 /* The rule goes with it; what is under way goes on or ends with the daemon. */
 void vmf_capturer_free(VmfCapturer *capturer);
 
-/* Peers' names are looked up in a thread, and the rule follows. Error: FAILED. */
-gboolean vmf_capturer_turn_on(VmfCapturer *capturer, GError **error);
+/*
+ * Peers' names are looked up in a thread, and the rule follows; then `callback` is called, with no
+ * source object, on the main loop. Errors: FAILED (nftables refuses; it is off then), CANCELLED (it
+ * was turned off meanwhile).
+ */
+void vmf_capturer_turn_on(VmfCapturer *capturer, GAsyncReadyCallback callback, gpointer data);
+gboolean vmf_capturer_turn_on_finish(GAsyncResult *result, GError **error);
 void vmf_capturer_turn_off(VmfCapturer *capturer);
-gboolean vmf_capturer_is_on(VmfCapturer *capturer);

@@ -13,6 +13,7 @@
 #include "daemon/incoming.h"
 #include "daemon/leftovers.h"
 #include "daemon/manager.h"
+#include "daemon/manager-ways.h"
 #include "daemon/lessons.h"
 #include "daemon/observer.h"
 #include "daemon/peer.h"
@@ -164,7 +165,6 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
 {
     g_autoptr(VmfDaemon) self = g_new0(VmfDaemon, 1);
     g_autoptr(VmfIdentity) identity = NULL;
-    g_autoptr(GError) problem = NULL;
 
     self->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_object_unref);
     self->migrations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_object_unref);
@@ -207,8 +207,8 @@ vmf_daemon_new(const VmfDaemonOptions *options, GError **error)
     g_signal_connect(self->natives, "changed", G_CALLBACK(vmf_daemon_on_natives), self);
     vmf_takeover_run(self);
     vmf_libvirt_start(self->libvirt);
-    if (self->config->capture && !vmf_capturer_turn_on(self->capturer, &problem))
-        vmf_warn(NULL, "%s; migrations go as without vmferry", problem->message);
+    if (self->config->capture)
+        vmf_manager_begin_capture(self->manager, self);
     return g_steal_pointer(&self);
 }
 

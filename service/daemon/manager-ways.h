@@ -6,3 +6,6 @@
 #include "vmferry-bus.h"
 
 void vmf_manager_serve_ways(VmfDaemon *daemon, VmfBusManager *skeleton);
+
+/* Capture, as from the start; the property says when. */
+void vmf_manager_begin_capture(GDBusInterfaceSkeleton *manager, VmfDaemon *daemon);
