@@ -32,6 +32,12 @@ vmf_one_sided_get_pump(VmfOneSided *self)
     return self->pump;
 }
 
+VmfPump *
+vmf_one_sided_get_onward(VmfOneSided *self)
+{
+    return self->onward;
+}
+
 const char *
 vmf_one_sided_get_uri(VmfOneSided *self)
 {

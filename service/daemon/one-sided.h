@@ -35,8 +35,9 @@ VmfOneSided *vmf_one_sided_new(const VmfOneSidedSetup *setup, GError **error);
 void vmf_one_sided_free(VmfOneSided *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfOneSided, vmf_one_sided_free)
 
-/* The pump that QEMU's connections go to; borrowed. */
+/* The pump that QEMU's connections go to, and the one that they go on from; borrowed. */
 VmfPump *vmf_one_sided_get_pump(VmfOneSided *self);
+VmfPump *vmf_one_sided_get_onward(VmfOneSided *self);
 
 /* For libvirt; borrowed. NULL for a stream that was captured. */
 const char *vmf_one_sided_get_uri(VmfOneSided *self);

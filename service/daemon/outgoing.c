@@ -279,8 +279,10 @@ vmf_outgoing_clean_up(VmfOutgoing *self, const GError *error)
         vmf_pump_stop(self->pump, error);
     if (self->prepared)
         denial = vmf_outgoing_tell_peer(self, error);
-    if (self->pump && !vmf_pump_wait_ended(self->pump, VMF_PUMP_PATIENCE))
-        vmf_pump_stop(self->pump, error);
+    if (self->pump)
+        vmf_pump_end(self->pump, VMF_PUMP_PATIENCE, error);
+    if (self->one_sided)
+        vmf_pump_end(vmf_one_sided_get_onward(self->one_sided), VMF_PUMP_PATIENCE, error);
     return denial;
 }
 
@@ -343,6 +345,7 @@ vmf_outgoing_done(GObject *source, GAsyncResult *result, gpointer data)
     g_clear_pointer(&self->reconnect, vmf_reconnect_free);
     if (self->taken)
         vmf_one_sided_remove_leftovers(vmf_daemon_get_config(self->daemon), vmf_outgoing_id(self));
+    g_clear_pointer(&self->one_sided, vmf_one_sided_free);
     vmf_job_watch_stop(self->watch);
     vmf_pilot_stop(self->pilot);
     vmf_switchover_stop(self->switchover);

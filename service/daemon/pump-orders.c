@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
-#define VMF_PUMP_STOP_PATIENCE 3 /* s: from Stop to SIGKILL */
+#define VMF_PUMP_STOP_PATIENCE 3    /* s: from Stop to SIGKILL */
+#define VMF_PUMP_KILL_PATIENCE 2000 /* ms: and to its end */
 
 GVariant *
 vmf_pump_secret(const uint8_t secret[VMF_TICKET_SECRET_SIZE])
@@ -139,4 +140,14 @@ vmf_pump_stop(VmfPump *self, const GError *why)
     vmf_bus_pump_call_stop(self->proxy, name, why ? why->message : "", NULL, NULL, NULL);
     g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, VMF_PUMP_STOP_PATIENCE, vmf_pump_on_stubborn,
                                g_object_ref(self), g_object_unref);
+}
+
+void
+vmf_pump_end(VmfPump *self, guint milliseconds, const GError *why)
+{
+    if (vmf_pump_wait_ended(self, milliseconds))
+        return;
+    vmf_pump_stop(self, why);
+    if (!vmf_pump_wait_ended(self, 1000 * VMF_PUMP_STOP_PATIENCE + VMF_PUMP_KILL_PATIENCE))
+        vmf_warn(self->id, "the pump was killed, and has not ended");
 }

@@ -93,4 +93,7 @@ void vmf_pump_stop(VmfPump *pump, const GError *why);
 /* Blocks until "ended", for at most `milliseconds`; FALSE when that passed. */
 gboolean vmf_pump_wait_ended(VmfPump *pump, guint milliseconds);
 
+/* Blocks until it has ended: by itself within that time, or it is stopped, as above. */
+void vmf_pump_end(VmfPump *pump, guint milliseconds, const GError *why);
+
 gboolean vmf_pump_has_ended(VmfPump *pump);
