@@ -37,12 +37,9 @@ test_the_destination_comes_back(void **state)
     g_autoptr(VmfBusMigration) out = hold(pair);
     g_autoptr(VmfBusMigration) in = NULL;
     g_autoptr(GError) error = NULL;
-    guint64 granted = vmf_bus_manager_get_memory_granted(pair->b->manager);
 
-    assert_true(granted > 0);
     vmf_host_kill(pair->b);
     vmf_host_start(pair->b);
-    assert_int_equal(vmf_bus_manager_get_memory_granted(pair->b->manager), granted);
     in = vmf_host_wait_migration(pair->b);
     assert_string_equal(vmf_bus_migration_get_id(in), vmf_bus_migration_get_id(out));
     assert_string_equal(vmf_bus_migration_get_domain(in), "running");
