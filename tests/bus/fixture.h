@@ -213,3 +213,13 @@ void vmf_assert_error(GError *error, const char *name, const char *words);
 
 /* Likewise of an (ss) property Error. */
 void vmf_assert_error_property(GVariant *property, const char *name, const char *words);
+
+/* Manager.Connect, expected to succeed. */
+void vmf_host_connect(VmfHost *host, const char *peer);
+
+/* The call's error, and the same in the peer's property. */
+void vmf_host_assert_connect_refused(VmfHost *host, const char *peer, const char *name,
+                                     const char *words);
+
+/* Of guest "running", to "hostb". */
+void vmf_host_assert_migration_fails(VmfHost *host, const char *name, const char *words);

@@ -107,15 +107,6 @@ time_used(VmfHost *host)
     return (gint64)(g_ascii_strtoull(text, NULL, 10) / 1000);
 }
 
-static void
-assert_connects(Fixture *fixture)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (!vmf_bus_manager_call_connect_sync(fixture->a->manager, "hostb", NULL, &error))
-        fail_msg("Connect: %s", error->message);
-}
-
 /* One line for the first of them, and one, when it ends, that counts the others. */
 static void
 assert_logged_once(Fixture *fixture, const char *words, guint others)
@@ -167,7 +158,7 @@ test_random_bytes(void **state)
         say_until_hung_up(socket, bytes, i == 0 ? 1 << 20 : VMF_PREFACE_SIZE);
     }
     vmf_host_start(fixture->a);
-    assert_connects(fixture);
+    vmf_host_connect(fixture->a, "hostb");
     assert_logged_once(fixture, NO_PREFACE, 99);
 }
 
@@ -195,7 +186,7 @@ test_slow_senders(void **state)
         if (alive > 0)
             alive = sockets->len;
         if (byte == 3)
-            assert_connects(fixture);
+            vmf_host_connect(fixture->a, "hostb");
     }
     assert_in_range(g_get_monotonic_time() - start, (GREETING_S - 1) * G_USEC_PER_SEC,
                     (GREETING_S + 8) * G_USEC_PER_SEC);
@@ -229,7 +220,7 @@ test_a_thousand_idle_connections(void **state)
     assert_int_equal(busy, 1);
     g_ptr_array_set_size(sockets, 0);
     vmf_wait_until(has_few_descriptors, fixture->b, "the end of the idle connections");
-    assert_connects(fixture);
+    vmf_host_connect(fixture->a, "hostb");
     assert_logged_once(fixture, "64 others have not shown yet", IDLE - LIMIT);
 }
 
@@ -254,7 +245,7 @@ test_descriptors_run_out(void **state)
     vmf_host_assert_logged_once(fixture->b, "Too many open files");
     g_ptr_array_set_size(sockets, 0);
     vmf_wait_until(has_few_descriptors, fixture->b, "the end of the idle connections");
-    assert_connects(fixture);
+    vmf_host_connect(fixture->a, "hostb");
 }
 
 /* ---- the crowd ---- */
@@ -339,7 +330,7 @@ test_ten_thousand_random_connections(void **state)
     /* each cause was logged before, and is only counted now */
     assert_in_range(vmf_host_count_log(fixture->b, ""), lines, lines + 20);
     vmf_host_start(fixture->a);
-    assert_connects(fixture);
+    vmf_host_connect(fixture->a, "hostb");
 }
 
 /* ---- TLS that never gets anywhere ---- */
@@ -385,7 +376,7 @@ test_floods_in_the_handshake(void **state)
     }
     wait_for_rest(fixture->b, descriptors);
     vmf_host_start(fixture->a);
-    assert_connects(fixture);
+    vmf_host_connect(fixture->a, "hostb");
     assert_logged_once(fixture, "TLS", G_N_ELEMENTS(floods) - 1);
 }
 

@@ -234,3 +234,32 @@ vmf_assert_error_property(GVariant *property, const char *name, const char *word
     }
     vmf_assert_error(g_dbus_error_new_for_dbus_error(got, message), name, words);
 }
+
+void
+vmf_host_connect(VmfHost *host, const char *peer)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!vmf_bus_manager_call_connect_sync(host->manager, peer, NULL, &error))
+        fail_msg("Connect: %s", error->message);
+}
+
+void
+vmf_host_assert_connect_refused(VmfHost *host, const char *peer, const char *name,
+                                const char *words)
+{
+    g_autoptr(VmfBusPeer) object = vmf_host_get_peer(host, peer);
+    GError *error = NULL;
+
+    vmf_bus_manager_call_connect_sync(host->manager, peer, NULL, &error);
+    vmf_assert_error(error, name, words);
+    vmf_wait_error(object, name, words);
+}
+
+void
+vmf_host_assert_migration_fails(VmfHost *host, const char *name, const char *words)
+{
+    g_autoptr(VmfBusMigration) migration = vmf_host_migrate(host, "running", "hostb");
+
+    vmf_wait_failed(migration, name, words);
+}

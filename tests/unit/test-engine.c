@@ -46,21 +46,46 @@ check(const Case *c)
 #define AWAY VMF_ERROR_PEER_UNREACHABLE
 
 static void
-test_the_choice(void **state)
+check_all(const Case *cases, gsize n)
 {
-    static char all[] = "all";
+    for (gsize i = 0; i < n; i++)
+        check(&cases[i]);
+}
+
+static void
+test_a_peer_that_answers(void **state)
+{
     const Case cases[] = {
         {&strict, &tcp, {0}, -1, VMF_ENGINE_PUMP, "both hosts run vmferryd", -1},
         {&lax, &tcp, {.unencrypted = TRUE}, -1, VMF_ENGINE_PUMP, "both hosts run vmferryd", -1},
         {&strict, &tcp, {.engine = VMF_ENGINE_PUMP}, -1, VMF_ENGINE_PUMP, "asked for", -1},
-        /* nobody there: only in the clear, and only if that is wanted and allowed */
+    };
+
+    check_all(cases, G_N_ELEMENTS(cases));
+}
+
+/* Only in the clear, and only if that is wanted and allowed. */
+static void
+test_nobody_there(void **state)
+{
+    static char all[] = "all";
+    const Case cases[] = {
         {&strict, &tcp, {0}, AWAY, 0, "cannot reach there", AWAY},
         {&lax, &tcp, {0}, AWAY, 0, "unencrypted", AWAY},
         {&lax, &tcp, {.engine = VMF_ENGINE_PUMP, .unencrypted = TRUE}, AWAY, 0, "cannot", AWAY},
         {&lax, &tcp, {.unencrypted = TRUE}, AWAY, VMF_ENGINE_ONE_SIDED, "cannot reach there", -1},
         {&lax, &tcp, {.unencrypted = TRUE, .copy_storage = all}, AWAY, VMF_ENGINE_NATIVE, "", -1},
         {&lax, &pumped, {.unencrypted = TRUE}, AWAY, 0, "cannot reach there", AWAY},
-        /* who is there and says no is not gone around */
+    };
+
+    check_all(cases, G_N_ELEMENTS(cases));
+}
+
+/* Who is there is not gone around. */
+static void
+test_a_peer_that_says_no(void **state)
+{
+    const Case cases[] = {
         {&lax,
          &tcp,
          {.unencrypted = TRUE},
@@ -75,7 +100,15 @@ test_the_choice(void **state)
          0,
          "",
          VMF_ERROR_FEATURE_MISSING},
-        /* as the plan and the policy have it */
+    };
+
+    check_all(cases, G_N_ELEMENTS(cases));
+}
+
+static void
+test_plan_and_policy(void **state)
+{
+    const Case cases[] = {
         {&lax, &tcp, {.planned = VMF_ENGINE_PLAIN}, -1, VMF_ENGINE_PLAIN, "planned", -1},
         {&lax,
          &tcp,
@@ -85,7 +118,16 @@ test_the_choice(void **state)
          "cannot reach there",
          -1},
         {&lax, &tcp, {.unencrypted = TRUE, .barred = VMF_ENGINES_ALL}, AWAY, 0, "", AWAY},
-        /* by name */
+    };
+
+    check_all(cases, G_N_ELEMENTS(cases));
+}
+
+static void
+test_by_name(void **state)
+{
+    static char all[] = "all";
+    const Case cases[] = {
         {&lax, &tcp, {.engine = VMF_ENGINE_PLAIN}, AWAY, VMF_ENGINE_PLAIN, "asked for", -1},
         {&lax, &tcp, {.engine = VMF_ENGINE_NATIVE}, -1, VMF_ENGINE_NATIVE, "asked for", -1},
         {&strict,
@@ -125,8 +167,7 @@ test_the_choice(void **state)
          VMF_ERROR_NOT_SUPPORTED},
     };
 
-    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
-        check(&cases[i]);
+    check_all(cases, G_N_ELEMENTS(cases));
 }
 
 static void
@@ -161,7 +202,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_choice),
+        cmocka_unit_test(test_a_peer_that_answers),
+        cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_a_peer_that_says_no),
+        cmocka_unit_test(test_plan_and_policy),
+        cmocka_unit_test(test_by_name),
         cmocka_unit_test(test_what_is_possible),
         cmocka_unit_test(test_names),
     };
