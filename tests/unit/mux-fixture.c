@@ -150,8 +150,10 @@ peer_take(MuxFixture *f, const VmfFrame *frame)
 {
     f->counts[frame->header.type]++;
     f->last[frame->header.type] = frame->header;
+    if (frame->header.type == VMF_FRAME_OPEN)
+        f->peer_opened = frame->header.channel;
     if (frame->header.type == VMF_FRAME_ACK && f->opened == 0) /* of a source */
-        assert_true(frame->header.channel <= f->counts[VMF_FRAME_OPEN]);
+        assert_true(frame->header.channel <= f->peer_opened);
     if (frame->header.type == VMF_FRAME_ACK)
         vmf_ack_decode(frame->payload, &f->ack);
     if (frame->header.type == VMF_FRAME_DATA)

@@ -34,8 +34,9 @@ typedef struct {
     VmfFrameHeader last[VMF_FRAME_RESUME + 1];
     VmfAck ack;
     guint64 peer_bytes;
-    GError *said;    /* the reason of a RESET or BYE */
-    gboolean answer; /* BYE with BYE */
+    guint peer_opened; /* the last channel that the mux opened */
+    GError *said;      /* the reason of a RESET or BYE */
+    gboolean answer;   /* BYE with BYE */
 } MuxFixture;
 
 /* A link on which both have proved the secret, but not said HELLO. */
@@ -80,7 +81,7 @@ gboolean mux_on_late(gpointer data);
 #define mux_run_until(condition)                                                                   \
     do {                                                                                           \
         gboolean late = FALSE;                                                                     \
-        guint timer = g_timeout_add_seconds(10, mux_on_late, &late);                               \
+        guint timer = g_timeout_add_seconds(60, mux_on_late, &late);                               \
                                                                                                    \
         while (!(condition) && !late)                                                              \
             g_main_context_iteration(NULL, TRUE);                                                  \

@@ -11,6 +11,7 @@
 #include "probe/cache.h"
 #include "probe/prober.h"
 #include "probe/qmp.h"
+#include "valgrind.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
 #define USER "nobody"
@@ -73,7 +74,7 @@ fake(Fixture *fixture, const char *name, const char *script)
 /* ---- emulators ---- */
 
 static void
-test_real(void **state)
+test_run_real(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(VmfProber) prober = vmf_prober_new(fixture->cache, USER);
@@ -97,7 +98,7 @@ test_real(void **state)
 }
 
 static void
-test_real_dump(void **state)
+test_run_real_dump(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(VmfProber) prober = vmf_prober_new(fixture->cache, USER);
@@ -127,7 +128,7 @@ test_real_dump(void **state)
 }
 
 static void
-test_real_builtins(void **state)
+test_run_real_builtins(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(VmfProber) prober = vmf_prober_new(fixture->cache, USER);
@@ -164,7 +165,7 @@ test_machine_is_no_option(void **state)
     "{}}'; "
 
 static void
-test_broken(void **state)
+test_run_broken(void **state)
 {
     static const struct {
         const char *name, *script, *problem;
@@ -199,7 +200,7 @@ test_broken(void **state)
 
 /* It ends in time, and what it started ends with it. */
 static void
-test_hangs(void **state)
+test_run_hangs(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *mark = g_build_filename(fixture->directory, "pid", NULL);
@@ -233,7 +234,7 @@ test_hangs(void **state)
 }
 
 static void
-test_missing(void **state)
+test_run_missing(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *path = g_build_filename(fixture->directory, "none", NULL);
@@ -250,7 +251,7 @@ test_missing(void **state)
 
 /* What it may not: the test is the program. */
 static void
-test_confined(void **state)
+test_run_confined(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *script = g_strdup_printf(
@@ -292,7 +293,7 @@ count_files(const char *path)
 }
 
 static void
-test_asked_once(void **state)
+test_run_once(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *path = fake(
@@ -440,15 +441,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_real, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_real_dump, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_real_builtins, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_real, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_real_dump, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_real_builtins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_machine_is_no_option, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_broken, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hangs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_confined, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_asked_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_broken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_hangs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_confined, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_broken_is_remembered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache_is_bounded, set_up, tear_down),
@@ -456,5 +457,6 @@ main(void)
         cmocka_unit_test_setup_teardown(test_foreign_dumps, set_up, tear_down),
     };
 
+    vmf_leave_out_under_valgrind("test_run_*", "it knows no mount_setattr(), which confines them");
     return cmocka_run_group_tests_name("probe", tests, NULL, NULL);
 }

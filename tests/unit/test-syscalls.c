@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/syscalls.h"
+#include "valgrind.h"
 
 #define FAILED 99 /* the filter could not be had */
 
@@ -85,9 +86,7 @@ trace(void)
 static void
 skip_if_sanitized(void)
 {
-    const char *preloaded = g_getenv("LD_PRELOAD");
-
-    if (preloaded && strstr(preloaded, "vgpreload")) {
+    if (vmf_under_valgrind()) {
         print_message("skipped: valgrind is no process that a filter can end\n");
         skip();
     }
