@@ -9,6 +9,8 @@ vmf_capture_set(VmfBusManager *manager, gboolean on)
 {
     g_autoptr(GError) error = NULL;
 
+    /* Peers' names are looked up meanwhile. */
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(manager), G_MAXINT);
     if (vmf_bus_manager_call_set_capture_sync(manager, on, NULL, &error))
         return VMF_EXIT_OK;
     return vmf_ctl_fail(error);
