@@ -12,5 +12,8 @@
 /* Fires after `ms` milliseconds, and again unless the function returns G_SOURCE_REMOVE. */
 GSource *vmf_timer_new(guint ms, GSourceFunc func, gpointer data);
 
+/* Fires when g_source_set_ready_time() says, and not before that was called; from any thread. */
+GSource *vmf_alarm_new(GSourceFunc func, gpointer data);
+
 /* Harmless if there is none. */
 void vmf_timer_clear(GSource **timer);

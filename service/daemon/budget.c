@@ -2,6 +2,7 @@
 #include "daemon/budget.h"
 
 #include "base/error.h"
+#include "base/timer.h"
 
 #define VMF_MIB ((guint64)1 << 20)
 
@@ -63,14 +64,6 @@ vmf_budget_default(guint64 host_memory)
     return MAX(host_memory / VMF_BUDGET_PART, VMF_BUDGET_LEAST);
 }
 
-static gboolean
-vmf_budget_dispatch(GSource *source, GSourceFunc func, gpointer data)
-{
-    return func(data);
-}
-
-static GSourceFuncs vmf_budget_timer_funcs = {.dispatch = vmf_budget_dispatch};
-
 /* What is void by now is seen by whoever adds up. */
 static gboolean
 vmf_budget_on_void(gpointer data)
@@ -91,17 +84,14 @@ vmf_budget_new(guint64 total, guint most, void (*changed)(gpointer owner, guint6
     self->owner = owner;
     self->holdings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_mutex_init(&self->lock);
-    self->timer = g_source_new(&vmf_budget_timer_funcs, sizeof(GSource));
-    g_source_set_callback(self->timer, vmf_budget_on_void, self, NULL);
-    g_source_attach(self->timer, NULL);
+    self->timer = vmf_alarm_new(vmf_budget_on_void, self);
     return self;
 }
 
 void
 vmf_budget_free(VmfBudget *self)
 {
-    g_source_destroy(self->timer);
-    g_source_unref(self->timer);
+    vmf_timer_clear(&self->timer);
     g_hash_table_unref(self->holdings);
     g_mutex_clear(&self->lock);
     g_free(self);

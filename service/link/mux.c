@@ -261,26 +261,6 @@ static const VmfWireEvents vmf_mux_wire_events = {
     .broken = vmf_mux_on_broken,
 };
 
-static gboolean
-vmf_mux_dispatch(GSource *source, GSourceFunc func, gpointer data)
-{
-    return func(data);
-}
-
-static GSourceFuncs vmf_mux_timer_funcs = {.dispatch = vmf_mux_dispatch};
-
-/* A timer that is set by g_source_set_ready_time(). */
-static GSource *
-vmf_mux_timer(VmfMux *mux, GSourceFunc func)
-{
-    g_autoptr(GMainContext) context = g_main_context_ref_thread_default();
-    GSource *timer = g_source_new(&vmf_mux_timer_funcs, sizeof(GSource));
-
-    g_source_set_callback(timer, func, mux, NULL);
-    g_source_attach(timer, context);
-    return timer;
-}
-
 VmfMux *
 vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner)
 {
@@ -299,9 +279,9 @@ vmf_mux_new(const VmfMuxSetup *setup, const VmfMuxEvents *events, gpointer owner
     mux->owner = owner;
     mux->channels = g_ptr_array_new_with_free_func(vmf_mux_channel_free);
     mux->flow = vmf_flow_new(VMF_FLIGHT_MAX);
-    mux->ack_timer = vmf_mux_timer(mux, vmf_mux_ack_waiting);
-    mux->ping_timer = vmf_mux_timer(mux, vmf_mux_tick);
-    mux->pace_timer = vmf_mux_timer(mux, vmf_mux_paced);
+    mux->ack_timer = vmf_alarm_new(vmf_mux_ack_waiting, mux);
+    mux->ping_timer = vmf_alarm_new(vmf_mux_tick, mux);
+    mux->pace_timer = vmf_alarm_new(vmf_mux_paced, mux);
     return mux;
 }
 
