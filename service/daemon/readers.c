@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/readers.h"
 
-#define VMF_READERS_TURN 15000 /* µs; then others have theirs */
+#include <time.h>
+
+#include "daemon/turns.h"
+
+#define VMF_READERS_TURN 15000 /* µs of a processor, after the look; then others have theirs */
 
 struct VmfReaders {
     GDBusConnection *bus;
     GDBusObjectManager *objects;
     const char *path;
     guint filter;
-    GAsyncQueue *calls; /* GDBusMessage, from GDBus's thread */
-    GSource *turn;      /* ready while there are some */
+    GMutex lock;     /* for the following */
+    VmfTurns *calls; /* GDBusMessage, from GDBus's thread */
+    GSource *turn;   /* ready while there are some */
 };
 
 /* a{sa{sv}}, floating. */
@@ -56,24 +61,55 @@ vmf_readers_answer(VmfReaders *self, GDBusMessage *call, GVariant *all)
                                          NULL); /* who went away needs none */
 }
 
+static GDBusMessage *
+vmf_readers_next(VmfReaders *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+    return vmf_turns_pop(self->calls);
+}
+
+/* µs that this thread has had. On a busy host the clock on the wall would leave time for one
+ * answer to a look. */
+static gint64
+vmf_readers_get_spent(void)
+{
+    struct timespec spent = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (gint64)spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
+}
+
+/* Nothing is told on the bus in between, so that one look is right for all of these. */
+static void
+vmf_readers_answer_some(VmfReaders *self, GDBusMessage *first)
+{
+    g_autoptr(GVariant) all = vmf_readers_look(self);
+    gint64 until = vmf_readers_get_spent() + VMF_READERS_TURN;
+
+    for (GDBusMessage *call = first; call; call = vmf_readers_next(self)) {
+        vmf_readers_answer(self, call, all);
+        g_object_unref(call);
+        if (vmf_readers_get_spent() >= until)
+            break;
+    }
+}
+
 static gboolean
 vmf_readers_on_turn(gpointer data)
 {
     VmfReaders *self = data;
-    gint64 until = g_get_monotonic_time() + VMF_READERS_TURN;
-    g_autoptr(GVariant) all = vmf_readers_look(self);
+    GDBusMessage *first;
 
-    do {
-        g_autoptr(GDBusMessage) call = g_async_queue_try_pop(self->calls);
-
-        if (!call)
-            break;
-        vmf_readers_answer(self, call, all);
-    } while (g_get_monotonic_time() < until);
-    if (g_async_queue_length(self->calls) <= 0)
-        g_source_set_ready_time(self->turn, -1);
-    if (g_async_queue_length(self->calls) > 0) /* one that came in between */
+    g_source_set_ready_time(self->turn, -1); /* before it is seen who waits: others come */
+    first = vmf_readers_next(self);
+    if (!first)
+        return G_SOURCE_CONTINUE; /* the latest turn had it */
+    vmf_readers_answer_some(self, first);
+    g_mutex_lock(&self->lock);
+    if (!vmf_turns_are_over(self->calls))
         g_source_set_ready_time(self->turn, 0);
+    g_mutex_unlock(&self->lock);
     return G_SOURCE_CONTINUE;
 }
 
@@ -82,6 +118,7 @@ static GDBusMessage *
 vmf_readers_filter(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
 {
     VmfReaders *self = data;
+    const char *sender = g_dbus_message_get_sender(message);
 
     if (!incoming || g_dbus_message_get_message_type(message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL ||
         (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) ||
@@ -91,7 +128,9 @@ vmf_readers_filter(GDBusConnection *bus, GDBusMessage *message, gboolean incomin
         g_strcmp0(g_dbus_message_get_path(message), self->path) != 0 ||
         *g_dbus_message_get_signature(message))
         return message;
-    g_async_queue_push(self->calls, message);
+    g_mutex_lock(&self->lock);
+    vmf_turns_push(self->calls, sender ? sender : "", message);
+    g_mutex_unlock(&self->lock);
     g_source_set_ready_time(self->turn, 0);
     return NULL;
 }
@@ -111,7 +150,8 @@ vmf_readers_let_go(gpointer data)
     VmfReaders *self = data;
 
     g_source_unref(self->turn);
-    g_async_queue_unref(self->calls);
+    vmf_turns_free(self->calls);
+    g_mutex_clear(&self->lock);
     g_object_unref(self->objects);
     g_free(self);
 }
@@ -124,7 +164,8 @@ vmf_readers_new(GDBusConnection *bus, GDBusObjectManagerServer *objects)
     self->bus = g_object_ref(bus);
     self->objects = G_DBUS_OBJECT_MANAGER(g_object_ref(objects));
     self->path = g_dbus_object_manager_get_object_path(self->objects);
-    self->calls = g_async_queue_new_full(g_object_unref);
+    g_mutex_init(&self->lock);
+    self->calls = vmf_turns_new(g_object_unref);
     self->turn = g_source_new(&vmf_readers_source, sizeof(GSource));
     g_source_set_callback(self->turn, vmf_readers_on_turn, self, NULL);
     g_source_attach(self->turn, NULL);
