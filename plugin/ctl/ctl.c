@@ -33,15 +33,16 @@ vmf_ctl_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *
     return FALSE;
 }
 
-static GBusType
+GBusType
 vmf_ctl_bus_type(void)
 {
     return g_getenv("VMFERRY_SESSION_BUS") ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM;
 }
 
-static void
-vmf_ctl_say_no_daemon(const GError *error)
+void
+vmf_ctl_say_no_daemon(GError *error)
 {
+    g_dbus_error_strip_remote_error(error);
     fprintf(stderr, "vmferry: vmferryd does not answer: %s; see systemctl status vmferryd\n",
             error->message);
 }
@@ -91,7 +92,6 @@ vmf_ctl_connect(void)
         vmf_ctl_have_patience(G_DBUS_PROXY(manager));
         return g_steal_pointer(&manager);
     }
-    g_dbus_error_strip_remote_error(error);
     vmf_ctl_say_no_daemon(error);
     return NULL;
 }

@@ -48,6 +48,10 @@ gboolean vmf_ctl_parse(int *argc, char ***argv, const GOptionEntry *entries, con
 VmfBusManager *vmf_ctl_connect(void);
 GDBusObjectManager *vmf_ctl_connect_objects(void);
 
+/* The bus that the daemon is on, and why it does not answer, as vmf_ctl_connect() says it. */
+GBusType vmf_ctl_bus_type(void);
+void vmf_ctl_say_no_daemon(GError *error);
+
 /* "vmferry: message", without the bus's decoration, and the exit status that fits the error. */
 int vmf_ctl_fail(GError *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
-#include "ctl/ctl.h"
+#include "ctl/look.h"
 
 static gint
 vmf_compare_started(gconstpointer a, gconstpointer b)
@@ -12,22 +12,18 @@ vmf_compare_started(gconstpointer a, gconstpointer b)
     return first < second ? -1 : first > second;
 }
 
-/* Every migration on the bus, or the one with `id`; oldest first. */
+/* Every migration that was seen, or the one with `id`; oldest first. They belong to the look. */
 static GPtrArray *
-vmf_status_collect(GDBusObjectManager *objects, const char *id)
+vmf_status_collect(const VmfLook *look, const char *id)
 {
-    GPtrArray *found = g_ptr_array_new_with_free_func(g_object_unref);
-    GList *all = g_dbus_object_manager_get_objects(objects);
+    GPtrArray *found = g_ptr_array_new();
 
-    for (GList *item = all; item; item = item->next) {
-        VmfBusMigration *migration = vmf_bus_object_get_migration(VMF_BUS_OBJECT(item->data));
+    for (guint i = 0; i < look->migrations->len; i++) {
+        VmfBusMigration *migration = look->migrations->pdata[i];
 
-        if (migration && (!id || g_strcmp0(id, vmf_bus_migration_get_id(migration)) == 0))
+        if (!id || g_strcmp0(id, vmf_bus_migration_get_id(migration)) == 0)
             g_ptr_array_add(found, migration);
-        else
-            g_clear_object(&migration);
     }
-    g_list_free_full(all, g_object_unref);
     g_ptr_array_sort(found, vmf_compare_started);
     return found;
 }
@@ -124,16 +120,6 @@ vmf_status_show_memory(gboolean json)
     return VMF_EXIT_OK;
 }
 
-/* Likewise below a table of them, while there are any pumps. */
-static void
-vmf_status_add_memory(void)
-{
-    g_autoptr(VmfBusManager) manager = vmf_ctl_connect();
-
-    if (manager && vmf_bus_manager_get_memory_granted(manager) > 0)
-        vmf_status_print_memory(manager);
-}
-
 static void
 vmf_status_print_json(GPtrArray *migrations)
 {
@@ -165,7 +151,7 @@ vmf_ctl_status(int argc, char **argv)
         {"json", 'j', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
-    g_autoptr(GDBusObjectManager) objects = NULL;
+    g_autoptr(VmfLook) look = NULL;
     g_autoptr(GPtrArray) migrations = NULL;
 
     if (!vmf_ctl_parse(&argc, &argv, entries, "[ID]",
@@ -177,10 +163,10 @@ vmf_ctl_status(int argc, char **argv)
     }
     if (memory)
         return vmf_status_show_memory(json);
-    objects = vmf_ctl_connect_objects();
-    if (!objects)
+    look = vmf_ctl_look();
+    if (!look)
         return VMF_EXIT_NO_DAEMON;
-    migrations = vmf_status_collect(objects, argc > 1 ? argv[1] : NULL);
+    migrations = vmf_status_collect(look, argc > 1 ? argv[1] : NULL);
     if (argc > 1 && migrations->len == 0) {
         fprintf(stderr, "vmferry: no migration has the id '%s'; see vmferry status\n", argv[1]);
         return VMF_EXIT_FAILED;
@@ -190,9 +176,9 @@ vmf_ctl_status(int argc, char **argv)
         return VMF_EXIT_OK;
     }
     vmf_status_print_table(migrations);
-    if (argc == 1)
-        vmf_status_add_memory();
-    else
+    if (argc > 1)
         vmf_status_print_decisions(migrations->pdata[0]);
+    else if (vmf_bus_manager_get_memory_granted(look->manager) > 0)
+        vmf_status_print_memory(look->manager);
     return VMF_EXIT_OK;
 }
