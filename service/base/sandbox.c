@@ -119,9 +119,19 @@ vmf_sandbox_set_limits(const VmfSandbox *sandbox, GError **error)
             vmf_sandbox_limit(RLIMIT_CPU, sandbox->seconds, "RLIMIT_CPU", error));
 }
 
+/* vmferryd runs before guests, as it decides about them; whoever carries bytes has its turn with
+ * them. To give this away takes no privilege. */
+static void
+vmf_sandbox_be_ordinary(void)
+{
+    if (getpriority(PRIO_PROCESS, 0) < 0 && setpriority(PRIO_PROCESS, 0, 0) < 0)
+        vmf_debug(NULL, "this process keeps its priority: %s", g_strerror(errno));
+}
+
 gboolean
 vmf_sandbox_enter(const VmfSandbox *sandbox, GError **error)
 {
+    vmf_sandbox_be_ordinary();
     if (!vmf_sandbox_set_limits(sandbox, error))
         return FALSE;
     if (geteuid() != 0)

@@ -8,7 +8,8 @@
  * user's uid and gid and no other group, no capability, no new privileges, no core dump, limits,
  * and only the system calls of base/syscalls.h. Otherwise what is possible without privileges, the
  * system calls among it; the rest is skipped and named in a debug line. Namespaces are also skipped
- * where the kernel refuses them (some containers).
+ * where the kernel refuses them (some containers). A priority over other processes is given away,
+ * too (nice).
  *
  * Threads: before any other thread is started.
  */

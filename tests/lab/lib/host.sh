@@ -130,7 +130,7 @@ lab_up() {
     mkdir "$lab_dir/guests"
     stage_make "$up_build" "$up_stage"
     stage_tools "$up_build"
-    cp "$labsrc/host-daemon" "$lab_dir/tools/"
+    cp "$labsrc/host-daemon" "$labsrc/../../data/vmferryd.service.in" "$lab_dir/tools/"
     echo "$up_qemu_user" >"$lab_dir/qemu-user"
     lab_start
     trap - EXIT INT TERM HUP
