@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vmferry-pump: arguments, confinement, and the main loop. */
+#include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -61,6 +63,18 @@ vmf_pump_check_listener(int fd, GError **error)
     return FALSE;
 }
 
+/* What vmferryd had open, or whoever starts it by hand. */
+static gboolean
+vmf_pump_close_others(int fd, GError **error)
+{
+    if ((fd <= STDERR_FILENO + 1 || close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0) == 0) &&
+        close_range((unsigned)fd + 1, ~0u, 0) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED, "cannot close inherited descriptors: %s",
+                g_strerror(errno));
+    return FALSE;
+}
+
 static void
 vmf_pump_done(gpointer data, gboolean clean)
 {
@@ -107,6 +121,7 @@ main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (!ok || !vmf_pump_check_listener(arguments.control_fd, &error) ||
+        !vmf_pump_close_others(arguments.control_fd, &error) ||
         !vmf_sandbox_enter(&(VmfSandbox){.user = user, .files = VMF_PUMP_FILES}, &error)) {
         vmf_warn(NULL, "%s", error->message);
         return EXIT_FAILURE;

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 
 #define MIB (1024 * 1024)
 #define USER "nobody"
+#define STRAY_FD 50 /* that whoever starts the pump has open, and it shall not */
 
 static const char *pump_exe;
 
@@ -108,7 +110,8 @@ static Process *
 process_new(void)
 {
     Process *process = g_new0(Process, 1);
-    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_INHERIT_FDS);
 
     process->directory = g_dir_make_tmp("vmferry-test-XXXXXX", NULL);
     assert_non_null(process->directory);
@@ -116,9 +119,11 @@ process_new(void)
     process->path = g_build_filename(process->directory, "control", NULL);
     g_subprocess_launcher_take_fd(launcher, listen_at(process->path), 3);
     assert_int_equal(g_chmod(process->path, 0777), 0);
+    assert_int_equal(dup2(STDERR_FILENO, STRAY_FD), STRAY_FD);
     process->process = g_subprocess_launcher_spawn(launcher, NULL, pump_exe, "--control-fd=3",
                                                    "--user=" USER, NULL);
     assert_non_null(process->process);
+    close(STRAY_FD);
     connect_daemon(process);
     return process;
 }
@@ -272,6 +277,16 @@ assert_own_namespace(Process *process, const char *name)
     assert_string_not_equal(a, b);
 }
 
+static gboolean
+has_descriptor(Process *process, int fd)
+{
+    g_autofree char *path =
+        g_strdup_printf("/proc/%s/fd/%d", g_subprocess_get_identifier(process->process), fd);
+    struct stat status;
+
+    return lstat(path, &status) == 0;
+}
+
 static void
 assert_confined(Process *process)
 {
@@ -293,6 +308,8 @@ assert_confined(Process *process)
     directory = g_dir_open(root, 0, NULL);
     assert_non_null(directory);
     assert_null(g_dir_read_name(directory));
+    assert_false(has_descriptor(process, STRAY_FD));
+    assert_true(has_descriptor(process, 3));
     assert_own_namespace(process, "net");
     assert_own_namespace(process, "mnt");
     assert_own_namespace(process, "ipc");
