@@ -200,10 +200,16 @@ open_readers(VmfHost *host, Reader *readers)
 static void
 close_readers(Reader *readers)
 {
+    for (guint i = 0; i < READERS; i++)
+        assert_true(g_dbus_connection_close_sync(readers[i].bus, NULL, NULL));
+}
+
+static void
+clear_readers(Reader *readers)
+{
     for (guint i = 0; i < READERS; i++) {
         Reader *reader = &readers[i];
 
-        assert_true(g_dbus_connection_close_sync(reader->bus, NULL, NULL));
         g_object_unref(reader->bus);
         g_clear_pointer(&reader->latest, g_variant_unref);
         g_hash_table_unref(reader->cancelled);
@@ -274,6 +280,7 @@ test_all_are_answered_alike(void **state)
     }
     assert_as_it_says(fixture, readers[0].latest, "/org/vmferry1/peer/silent", "org.vmferry1.Peer");
     close_readers(readers);
+    clear_readers(readers);
 }
 
 /* What the first who said Hello called but the bus itself. */
@@ -372,12 +379,12 @@ test_no_answer_is_older_than_a_signal(void **state)
     for (guint i = 0; i < READERS; i++)
         for (guint j = 0; j < MIGRATIONS; j++)
             assert_string_equal(state_in(readers[i].latest, path_of(fixture, j)), "cancelled");
-    for (guint i = 0; i < READERS; i++)
-        assert_true(g_dbus_connection_close_sync(readers[i].bus, NULL, NULL));
+    close_readers(readers);
     for (guint i = 0; i < READERS; i++) {
         assert_int_equal(readers[i].heard, MIGRATIONS);
         assert_int_equal(g_atomic_int_get(&readers[i].older), 0);
     }
+    clear_readers(readers);
 }
 
 int
