@@ -9,6 +9,7 @@
 #define VMF_CACHE_SMALLEST (16 << 20) /* bytes, of ours */
 #define VMF_CACHE_NATIVE (64 << 20)   /* bytes: libvirt's and QEMU's default */
 #define VMF_SET_MARGIN 1.05           /* of a working set that is measured by samples */
+#define VMF_LEVEL_1_SHARE 0.6         /* of the time that packing may take, to be begun with */
 #define VMF_LEVEL_3_COST 1.5          /* time that zstd's level 3 takes, of level 1's */
 #define VMF_LEVEL_3_SHARE 0.4         /* of the time, that it may take */
 #define VMF_DOWNTIME_WEIGHT 10        /* s of migration that a second of downtime is worth */
@@ -207,7 +208,7 @@ vmf_plan_get_level(const VmfPlan *plan, const VmfFacts *facts)
 {
     double rate = facts->link_rate / MAX(facts->whole_ratio, 0.01);
 
-    if (!plan->setting.compress)
+    if (!plan->setting.compress || rate > facts->compress_rate * VMF_LEVEL_1_SHARE)
         return 0;
     return rate * VMF_LEVEL_3_COST < facts->compress_rate * VMF_LEVEL_3_SHARE ? 3 : 1;
 }

@@ -37,7 +37,9 @@ gboolean vmf_plan_make(const VmfFacts *facts, const VmfPolicy *policy, gint64 no
 
 /*
  * The level of zstd's that a pump begins with, before it has found out by itself what pays: one
- * that keeps up with the link, as fast as that is known to be. 0: the plan does not pack.
+ * that keeps up with the link, as fast as that is known to be. 0: the plan does not pack, or only
+ * just keeps up: a guest whose memory went over a link without a limit makes it no faster than
+ * QEMU.
  */
 guint vmf_plan_get_level(const VmfPlan *plan, const VmfFacts *facts);
 

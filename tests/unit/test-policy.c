@@ -252,7 +252,7 @@ test_plan_packs_as_the_link_is(void **state)
     static const struct {
         double link; /* bytes/s */
         guint level;
-    } cases[] = {{24 * MIB, 3}, {64 * MIB, 1}, {120 * MIB, 1}, {1000 * MIB, 0}};
+    } cases[] = {{24 * MIB, 3}, {64 * MIB, 1}, {120 * MIB, 1}, {200 * MIB, 0}, {1000 * MIB, 0}};
     VmfFacts facts;
     g_autofree VmfPlan *plan = g_new0(VmfPlan, 1);
 
