@@ -19,6 +19,12 @@
 
 #define VMF_HELPER_FILES 16
 #define VMF_HELPER_STACK (64u << 10)
+
+#ifdef __SANITIZE_ADDRESS__ /* it watches by itself */
+#define VMF_HELPER_SANITIZED 1
+#else
+#define VMF_HELPER_SANITIZED 0
+#endif
 #define VMF_HELPER_SPARE (1u << 20)
 #define VMF_HELPER_MARGIN 65536 /* of the answer, for what is not findings */
 
@@ -180,9 +186,8 @@ vmf_helper_run(const VmfHelperArguments *arguments, const char *what)
     GVariant *result = NULL;
 
     (void)signal(SIGPIPE, SIG_IGN);
-#ifndef __SANITIZE_ADDRESS__ /* it has its own */
-    vmf_helper_watch_memory();
-#endif
+    if (!VMF_HELPER_SANITIZED)
+        vmf_helper_watch_memory();
     if (strcmp(what, "check") == 0)
         result = vmf_helper_check(&error);
     else
