@@ -5,7 +5,8 @@
 #include <glib.h>
 #include <stdint.h>
 
-#include "pump/pack.h"
+#define VMF_BATCH_MAX (240 * 1024) /* before packing: so that a packed one fits into a chunk */
+#define VMF_BATCH_HEAD 12
 
 typedef enum {
     VMF_BATCH_GOES_ON = 1, /* the zstd frame */
@@ -15,6 +16,7 @@ typedef enum {
 
 typedef struct {
     VmfBatchKind kind;
+    guint lane;      /* whose zstd frame it is a part of */
     uint32_t length; /* unpacked */
     uint32_t packed;
 } VmfBatchHead;
@@ -32,5 +34,6 @@ void vmf_batch_proof_decode(const uint8_t in[VMF_BATCH_PROOF_SIZE], VmfProofOfBy
 
 void vmf_batch_head_encode(const VmfBatchHead *head, uint8_t out[VMF_BATCH_HEAD]);
 
-/* Fails with VMF_ERROR_PROTOCOL. */
-gboolean vmf_batch_head_decode(const uint8_t in[VMF_BATCH_HEAD], VmfBatchHead *ret, GError **error);
+/* `lanes`: that are agreed on. Fails with VMF_ERROR_PROTOCOL. */
+gboolean vmf_batch_head_decode(const uint8_t in[VMF_BATCH_HEAD], guint lanes, VmfBatchHead *ret,
+                               GError **error);

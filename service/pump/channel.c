@@ -373,8 +373,8 @@ vmf_channel_new(const VmfChannelSetup *setup, const VmfChannelEvents *events, gp
     channel->owner = owner;
     channel->fd = -1;
     channel->outlet = vmf_outlet_new(&vmf_channel_outlet_events, channel);
-    channel->delivery = vmf_delivery_new(channel->outlet, setup->window_log, setup->proves,
-                                         setup->pool, &vmf_channel_delivery_events, channel);
+    channel->delivery = vmf_delivery_new(channel->outlet, &setup->unpack, setup->pool,
+                                         &vmf_channel_delivery_events, channel);
     if (setup->side == VMF_SIDE_DESTINATION)
         channel->timer = vmf_timer_new(VMF_CHANNEL_WAIT * 1000, vmf_channel_not_answered, channel);
     return channel;

@@ -13,6 +13,7 @@
 
 #include "link/mux.h"
 #include "pump/stages.h"
+#include "pump/unpack.h"
 #include "stream/stream.h"
 
 #define VMF_CHANNEL_HOLD 60 /* s */
@@ -38,8 +39,7 @@ typedef struct {
     VmfChunkPool *pool;
     VmfStagesSetup stages;             /* source: for QEMU's main connection */
     const VmfStagesSettings *settings; /* for the beginning; NULL: no stages */
-    guint window_log;                  /* destination: of packed bytes; 0: none may come */
-    gboolean proves;                   /* likewise: what came is held against proofs */
+    VmfUnpackSetup unpack;             /* destination: of what comes */
 } VmfChannelSetup;
 
 /* A channel without a socket yet; for the destination, one that will be refused if none comes. */

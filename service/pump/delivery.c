@@ -16,13 +16,13 @@ struct VmfDelivery {
 };
 
 VmfDelivery *
-vmf_delivery_new(VmfOutlet *outlet, guint window_log, gboolean proves, VmfChunkPool *pool,
+vmf_delivery_new(VmfOutlet *outlet, const VmfUnpackSetup *setup, VmfChunkPool *pool,
                  const VmfDeliveryEvents *events, gpointer owner)
 {
     VmfDelivery *delivery = g_new0(VmfDelivery, 1);
 
     delivery->outlet = outlet;
-    delivery->unpack = vmf_unpack_new(window_log, proves, pool);
+    delivery->unpack = vmf_unpack_new(setup, pool);
     delivery->events = events;
     delivery->owner = owner;
     g_queue_init(&delivery->marks);

@@ -22,10 +22,9 @@ typedef struct {
     void (*broken)(gpointer owner, const GError *error);
 } VmfDeliveryEvents;
 
-/* The outlet is the owner's, and lives longer. window_log: 0: nothing packed may come; proves: what
- * is delivered is held against proofs, if such come. */
-VmfDelivery *vmf_delivery_new(VmfOutlet *outlet, guint window_log, gboolean proves,
-                              VmfChunkPool *pool, const VmfDeliveryEvents *events, gpointer owner);
+/* The outlet is the owner's, and lives longer. */
+VmfDelivery *vmf_delivery_new(VmfOutlet *outlet, const VmfUnpackSetup *setup, VmfChunkPool *pool,
+                              const VmfDeliveryEvents *events, gpointer owner);
 void vmf_delivery_free(VmfDelivery *delivery);
 
 /* Events may come from inside. The slice stays the caller's. */

@@ -44,9 +44,10 @@ static const struct {
 #define BEGIN 2
 
 void
-vmf_pack_choice_init(VmfPackChoice *choice)
+vmf_pack_choice_init(VmfPackChoice *choice, guint lanes)
 {
-    *choice = (VmfPackChoice){.wanted = VMF_PACK_AUTO, .at = RAW, .less_interval = LESS_FIRST};
+    *choice = (VmfPackChoice){
+        .wanted = VMF_PACK_AUTO, .lanes = lanes, .at = RAW, .less_interval = LESS_FIRST};
 }
 
 void
@@ -118,12 +119,19 @@ vmf_pack_choice_pays(VmfPackChoice *choice)
     return pays;
 }
 
+/* The share of what all lanes could do that they did. */
+static double
+vmf_pack_choice_busy(const VmfPackChoice *choice, double wall)
+{
+    return (double)choice->sum.busy / wall / choice->lanes;
+}
+
 /* Whether packing itself shall be another. */
 static void
 vmf_pack_choice_adjust(VmfPackChoice *choice, double wall, double rate)
 {
     const VmfPackBatch *sum = &choice->sum;
-    double busy = (double)sum->busy / wall, blocked = (double)sum->blocked / wall;
+    double busy = vmf_pack_choice_busy(choice, wall), blocked = (double)sum->blocked / wall;
     guint next = choice->at + 1;
 
     if (sum->end - choice->since > LESS_JUDGED)
@@ -162,7 +170,7 @@ vmf_pack_choice_foresee(VmfPackChoice *choice, double wall, double rate)
 {
     double ratio = choice->sample_in / MAX(choice->sample_out, 1);
     gboolean blocked = (double)choice->sum.blocked / wall > BLOCKED;
-    double speed = choice->speed * LEFT;
+    double speed = choice->speed * LEFT * MAX(choice->lanes - 1.0, 1); /* one's processor is busy */
     gboolean cheap, faster;
 
     if (choice->speed <= 0 || ratio < WORTH)

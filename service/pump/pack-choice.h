@@ -24,11 +24,12 @@
 #define VMF_PACK_AUTO (-1)
 #define VMF_PACK_OFF 0
 #define VMF_PACK_LEVEL_MAX 19
+#define VMF_PACK_SHARED 4 /* the highest level that is packed in several lanes */
 
 typedef struct {
     gint64 begin, end;
     gsize in, out;  /* bytes before and after */
-    gint64 busy;    /* packing */
+    gint64 busy;    /* packing, in one lane */
     gint64 blocked; /* waiting for the link */
 } VmfPackBatch;
 
@@ -36,7 +37,8 @@ typedef struct {
 
 typedef struct {
     int wanted; /* VMF_PACK_AUTO, VMF_PACK_OFF or a level */
-    guint at;   /* of the ways */
+    guint lanes;
+    guint at; /* of the ways */
     gint64 since;
 
     double odd_in, odd_out; /* bytes that were packed, too few yet to say what they pack to */
@@ -60,7 +62,8 @@ typedef struct {
     double speed;                 /* bytes/s that a sample was packed at */
 } VmfPackChoice;
 
-void vmf_pack_choice_init(VmfPackChoice *choice);
+/* `lanes`: that can be packed in side by side. */
+void vmf_pack_choice_init(VmfPackChoice *choice, guint lanes);
 
 /*
  * That packing at about this level is expected to pay, from what link and guest did before: it

@@ -4,15 +4,11 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "base/bytes.h"
-#include "base/hash.h"
-#include "pump/batch.h"
-
-#define NEAR_LOG 21 /* the largest window of a way that does not look far */
 #define TRY_LEVEL 1
 
 struct VmfPack {
-    guint window_log;
+    guint window_log; /* of this lane */
+    guint lane;
     VmfChunkPool *pool;
     VmfPackSink sink;
     gpointer owner;
@@ -25,26 +21,25 @@ struct VmfPack {
     VmfChunk *batch;   /* NULL: none was begun */
     ZSTD_outBuffer to; /* its packed bytes */
     gsize taken;       /* and those before packing */
-
-    XXH3_state_t *hash; /* of all that was put; NULL: that is not proved */
-    uint64_t bytes;     /* that it is of */
 };
 
+guint
+vmf_lane_window_log(guint lane, guint window_log)
+{
+    return lane == 0 ? window_log : MIN(window_log, VMF_WINDOW_LOG_NEAR);
+}
+
 VmfPack *
-vmf_pack_new(guint window_log, gboolean proves, VmfChunkPool *pool, VmfPackSink sink,
-             gpointer owner)
+vmf_pack_new(guint window_log, guint lane, VmfChunkPool *pool, VmfPackSink sink, gpointer owner)
 {
     VmfPack *pack = g_new0(VmfPack, 1);
 
-    pack->window_log = window_log;
+    pack->window_log = vmf_lane_window_log(lane, window_log);
+    pack->lane = lane;
     pack->pool = pool;
     pack->sink = sink;
     pack->owner = owner;
     pack->way.raw = pack->next.raw = TRUE;
-    if (proves) {
-        pack->hash = XXH3_createState();
-        XXH3_128bits_reset(pack->hash);
-    }
     return pack;
 }
 
@@ -53,7 +48,6 @@ vmf_pack_free(VmfPack *pack)
 {
     ZSTD_freeCCtx(pack->zstd);
     ZSTD_freeCCtx(pack->aside);
-    XXH3_freeState(pack->hash);
     g_free(pack->tried);
     g_clear_pointer(&pack->batch, vmf_chunk_unref);
     g_free(pack);
@@ -78,13 +72,13 @@ vmf_pack_set(VmfPack *pack, ZSTD_cParameter parameter, int value)
 static void
 vmf_pack_begin_frame(VmfPack *pack)
 {
-    gboolean far = pack->way.far && pack->window_log > NEAR_LOG;
+    gboolean far = pack->way.far && pack->window_log > VMF_WINDOW_LOG_NEAR;
 
     if (!pack->zstd)
         pack->zstd = ZSTD_createCCtx();
     ZSTD_CCtx_reset(pack->zstd, ZSTD_reset_session_and_parameters);
     vmf_pack_set(pack, ZSTD_c_compressionLevel, pack->way.level);
-    if (far || pack->window_log < NEAR_LOG)
+    if (far || pack->window_log < VMF_WINDOW_LOG_NEAR)
         vmf_pack_set(pack, ZSTD_c_windowLog, (int)pack->window_log);
     vmf_pack_set(pack, ZSTD_c_enableLongDistanceMatching, far);
     vmf_pack_set(pack, ZSTD_c_contentSizeFlag, 0);
@@ -137,6 +131,7 @@ void
 vmf_pack_flush(VmfPack *pack)
 {
     VmfParcel parcel = {.packed = TRUE};
+    VmfBatchHead head;
     VmfSlice whole;
 
     if (!pack->batch)
@@ -144,36 +139,13 @@ vmf_pack_flush(VmfPack *pack)
     vmf_pack_squeeze(pack, NULL, 0, ZSTD_e_flush);
     whole = (VmfSlice){pack->batch, pack->batch->data + VMF_CHUNK_HEADROOM,
                        VMF_BATCH_HEAD + pack->to.pos};
-    vmf_batch_head_encode(&(VmfBatchHead){pack->begins ? VMF_BATCH_BEGINS : VMF_BATCH_GOES_ON,
-                                          (uint32_t)pack->taken, (uint32_t)pack->to.pos},
-                          whole.data);
+    head = (VmfBatchHead){pack->begins ? VMF_BATCH_BEGINS : VMF_BATCH_GOES_ON, pack->lane,
+                          (uint32_t)pack->taken, (uint32_t)pack->to.pos};
+    vmf_batch_head_encode(&head, whole.data);
     pack->begins = FALSE;
     parcel.bytes = vmf_slice_keep(&whole); /* a small one in a small piece of memory */
     g_clear_pointer(&pack->batch, vmf_chunk_unref);
     pack->sink(pack->owner, &parcel, pack->taken);
-}
-
-void
-vmf_pack_prove(VmfPack *pack)
-{
-    const gsize size = VMF_BATCH_HEAD + VMF_BATCH_PROOF_SIZE;
-    VmfProofOfBytes proof = {.bytes = pack->bytes};
-    VmfParcel parcel = {.packed = TRUE};
-    XXH128_canonical_t hash;
-    VmfChunk *chunk;
-    uint8_t *to;
-
-    if (!pack->hash)
-        return;
-    vmf_pack_flush(pack);
-    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(pack->hash));
-    memcpy(proof.hash, hash.digest, sizeof proof.hash);
-    chunk = vmf_chunk_new(pack->pool, VMF_CHUNK_HEADROOM + size);
-    to = chunk->data + VMF_CHUNK_HEADROOM;
-    vmf_batch_head_encode(&(VmfBatchHead){VMF_BATCH_PROOF, 0, VMF_BATCH_PROOF_SIZE}, to);
-    vmf_batch_proof_encode(&proof, to + VMF_BATCH_HEAD);
-    parcel.bytes = (VmfSlice){chunk, to, size};
-    pack->sink(pack->owner, &parcel, 0);
 }
 
 gsize
@@ -199,11 +171,6 @@ vmf_pack_put(VmfPack *pack, const VmfSlice *bytes)
     const uint8_t *data = bytes->data;
     gsize left = bytes->length;
 
-    if (pack->hash) {
-        XXH3_128bits_update(pack->hash, data, left);
-        vmf_hash_settle();
-    }
-    pack->bytes += left;
     while (left > 0) {
         gsize n;
 

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Packing a channel's bytes with zstd, and taking them apart again. PROTOCOL.md, "Packed bytes",
- * says what they look like.
+ * Packing a channel's bytes with zstd, in one lane, and taking them apart again. PROTOCOL.md,
+ * "Packed bytes", says what they look like.
  *
- * What is packed is one zstd stream, cut into batches of up to VMF_BATCH_MAX bytes, each of which
- * can be unpacked as soon as it is there. How hard it tries may change with every batch; another
- * way than before begins a new frame, which knows nothing of the bytes before. Bytes may also go as
- * they are, between two batches.
+ * What a lane packs is one zstd stream, cut into batches of up to VMF_BATCH_MAX bytes, each of
+ * which can be unpacked as soon as it is there. How hard it tries may change with every batch;
+ * another way than before begins a new frame, which knows nothing of the bytes before. Bytes may
+ * also go as they are, between two batches. Lanes know nothing of one another, so that each may
+ * have a thread of its own (pump/packer.h).
  *
- * Units: bytes. Memory: the window and tables of zstd on both sides. Threads: one at a time.
+ * Units: bytes. Memory: the window and tables of zstd on both sides; lanes but the first look back
+ * over 2 MiB at most. Threads: one at a time.
  */
 #pragma once
 
+#include "pump/batch.h"
 #include "pump/duct.h"
 
-#define VMF_BATCH_MAX (240 * 1024) /* before packing: so that a packed one fits into a chunk */
-#define VMF_BATCH_HEAD 12
 #define VMF_WINDOW_LOG_MIN 17
 #define VMF_WINDOW_LOG_MAX 27
+#define VMF_WINDOW_LOG_NEAR 21 /* of a way that does not look far, and of further lanes */
+#define VMF_LANES_MAX 8
 
 #define VMF_PACK_TRY_MAX (16 * 1024)
 
@@ -25,7 +28,7 @@
 typedef struct {
     gboolean raw; /* not at all */
     int level;    /* zstd's */
-    gboolean far; /* looks back over the whole window agreed on */
+    gboolean far; /* looks back over the whole window agreed on, in the first lane */
 } VmfPackWay;
 
 typedef struct VmfPack VmfPack;
@@ -33,8 +36,10 @@ typedef struct VmfPack VmfPack;
 /* Takes the reference. `taken`: bytes that went into it. */
 typedef void (*VmfPackSink)(gpointer owner, const VmfParcel *parcel, gsize taken);
 
-/* proves: what is put is hashed, for vmf_pack_prove(). */
-VmfPack *vmf_pack_new(guint window_log, gboolean proves, VmfChunkPool *pool, VmfPackSink sink,
+/* The window that a lane may have where one of 2^window_log bytes was agreed on. */
+guint vmf_lane_window_log(guint lane, guint window_log);
+
+VmfPack *vmf_pack_new(guint window_log, guint lane, VmfChunkPool *pool, VmfPackSink sink,
                       gpointer owner);
 void vmf_pack_free(VmfPack *pack);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPack, vmf_pack_free)
@@ -50,6 +55,3 @@ gsize vmf_pack_try(VmfPack *pack, const uint8_t *data, gsize length);
 
 /* What was put can be unpacked when this was. */
 void vmf_pack_flush(VmfPack *pack);
-
-/* If it proves: what follows is unpacked only if all that was put came out as it went in. */
-void vmf_pack_prove(VmfPack *pack);

@@ -90,7 +90,7 @@ VmfChannel *
 vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind, VmfMux *mux)
 {
     const VmfStagesSetup *stages = &pump->options.stages;
-    const VmfChannelSetup setup = {
+    VmfChannelSetup setup = {
         .id = id,
         .kind = kind,
         .side = pump->side,
@@ -98,12 +98,15 @@ vmf_pump_add_channel(VmfPump *pump, guint id, VmfChannelKind kind, VmfMux *mux)
         .pool = pump->pool,
         .stages = *stages,
         .settings = vmf_stages_setup_is_empty(stages) ? NULL : &pump->options.settings,
-        .window_log = pump->side == VMF_SIDE_DESTINATION ? stages->window_log : 0,
-        .proves = pump->side == VMF_SIDE_DESTINATION && kind == VMF_CHANNEL_QEMU &&
-                  stages->rewrite.proves,
     };
-    VmfChannel *channel = vmf_channel_new(&setup, &vmf_pump_channel_events, pump);
+    VmfChannel *channel;
 
+    if (pump->side == VMF_SIDE_DESTINATION)
+        setup.unpack =
+            (VmfUnpackSetup){.window_log = stages->packer.window_log,
+                             .lanes = stages->packer.lanes,
+                             .proves = stages->packer.proves && kind == VMF_CHANNEL_QEMU};
+    channel = vmf_channel_new(&setup, &vmf_pump_channel_events, pump);
     pump->carries_qemu |= kind == VMF_CHANNEL_QEMU;
     g_ptr_array_set_size(pump->channels, (gint)MAX(pump->channels->len, id));
     pump->channels->pdata[id - 1] = channel;

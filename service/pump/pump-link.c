@@ -315,7 +315,7 @@ vmf_pump_link_new(VmfPump *pump, guint number)
     link->pump = pump;
     link->number = number;
     link->mux = vmf_mux_new(&setup, &vmf_pump_mux_events, link);
-    if (pump->side == VMF_SIDE_DESTINATION && pump->options.stages.window_log > 0)
+    if (pump->side == VMF_SIDE_DESTINATION && pump->options.stages.packer.window_log > 0)
         vmf_mux_allow_packed(link->mux);
     return link;
 }

@@ -13,8 +13,10 @@ vmf_skip_at(const char *type)
 gboolean
 vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
 {
-    VmfPumpOptions options = {.settings = {.delta = TRUE, .zstd = VMF_PACK_AUTO}};
+    VmfPumpOptions options = {.stages.packer.lanes = 1,
+                              .settings = {.delta = TRUE, .zstd = VMF_PACK_AUTO}};
     VmfRewriteSetup *rewrite = &options.stages.rewrite;
+    VmfPackerSetup *packer = &options.stages.packer;
     VmfStagesSettings *settings = &options.settings;
     g_autoptr(GVariant) loadable = NULL;
     const struct {
@@ -24,7 +26,8 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
     } known[] = {
         {"xbzrle", "b", &rewrite->xbzrle},
         {"unchanged", "b", &rewrite->unchanged},
-        {"zstd-window", "u", &options.stages.window_log},
+        {"zstd-window", "u", &packer->window_log},
+        {"zstd-lanes", "u", &packer->lanes},
         {"verify", "b", &rewrite->proves},
         {"delta", "b", &settings->delta},
         {"cache", "t", &settings->cache},
@@ -48,20 +51,22 @@ vmf_pump_options_parse(GVariant *dict, VmfPumpOptions *ret, GError **error)
                     vmf_skip_at(known[i].type));
         return FALSE;
     }
-    log = options.stages.window_log;
+    log = packer->window_log;
     rewrite->cache = settings->cache;
     rewrite->proves = rewrite->proves && log > 0; /* it goes as packed bytes do */
+    packer->proves = rewrite->proves;
     if ((log == 0 || (log >= VMF_WINDOW_LOG_MIN && log <= VMF_WINDOW_LOG_MAX)) &&
-        settings->zstd >= VMF_PACK_AUTO && settings->zstd <= VMF_PACK_LEVEL_MAX) {
+        packer->lanes >= 1 && packer->lanes <= VMF_LANES_MAX && settings->zstd >= VMF_PACK_AUTO &&
+        settings->zstd <= VMF_PACK_LEVEL_MAX) {
         if (loadable)
             rewrite->loadable = options.loadable = vmf_loadable_from_variant(loadable);
         *ret = options;
         return TRUE;
     }
     g_set_error(error, VMF_ERROR, VMF_ERROR_INVALID_ARGUMENT,
-                "the pump's options: expected a window of 0 or %d to %d bits and a level of %d to "
-                "%d, found %u and %d",
-                VMF_WINDOW_LOG_MIN, VMF_WINDOW_LOG_MAX, VMF_PACK_AUTO, VMF_PACK_LEVEL_MAX, log,
-                settings->zstd);
+                "the pump's options: expected a window of 0 or %d to %d bits, 1 to %d lanes and a "
+                "level of %d to %d, found %u, %u and %d",
+                VMF_WINDOW_LOG_MIN, VMF_WINDOW_LOG_MAX, VMF_LANES_MAX, VMF_PACK_AUTO,
+                VMF_PACK_LEVEL_MAX, log, packer->lanes, settings->zstd);
     return FALSE;
 }

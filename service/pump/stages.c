@@ -2,7 +2,8 @@
 #include "pump/stages.h"
 
 #include <string.h>
-#include <time.h>
+
+#include "base/thread-time.h"
 
 /*
  * What may wait before a stage, and for the link. From its duct a stage works while the others wait
@@ -36,8 +37,9 @@ struct VmfStages {
     GSource *wake;
 
     VmfDuct *in, *between, *out; /* between: NULL: nothing is packed */
-    GThread *rewriter, *packer;
-    gint urgent; /* atomic: post-copy */
+    GThread *rewriter;
+    VmfPacker *packer; /* NULL: nothing is packed */
+    gint urgent;       /* atomic: post-copy */
 
     GMutex lock; /* for the following */
     VmfStagesSettings settings;
@@ -52,25 +54,7 @@ struct VmfStages {
     guint64 before_in, before_out; /* bytes in and out until then */
     gboolean thin;                 /* the link is what is waited for */
     gboolean tail;                 /* begins with what is handed on next */
-
-    /* the packer's */
-    VmfPackChoice choice;
-    gint64 blocked;
-    gsize packed_in, packed_out;
 };
-
-static void vmf_stages_wake(gpointer data);
-
-/* CPU time of the calling thread, µs. */
-static gint64
-vmf_stages_cpu(void)
-{
-    struct timespec used;
-
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) < 0)
-        return 0;
-    return used.tv_sec * G_USEC_PER_SEC + used.tv_nsec / 1000;
-}
 
 /* ---- the delta stage's thread ---- */
 
@@ -131,12 +115,15 @@ static void
 vmf_stages_fit_ducts(VmfStages *stages, gint64 now)
 {
     double ms = (double)(now - stages->held_up_since) / 1000;
+    VmfPackerFigures packed = {0};
     guint64 in, out;
 
     g_mutex_lock(&stages->lock);
     in = stages->figures.rewrite.in;
-    out = stages->figures.pack_out + stages->figures.raw;
     g_mutex_unlock(&stages->lock);
+    if (stages->packer)
+        vmf_packer_get_figures(stages->packer, &packed);
+    out = packed.out + packed.raw;
     vmf_stages_fit_duct(stages->in, (double)(in - stages->before_in) / ms, DUCT_MIN, DUCT_MAX);
     if (stages->between) {
         vmf_stages_fit_duct(stages->between, (double)stages->handed_on / ms, DUCT_MIN, DUCT_MAX);
@@ -181,7 +168,7 @@ vmf_stages_sync_rewriter(VmfStages *stages, VmfRewrite *rewrite, guint *seen)
     changed = *seen != stages->changes;
     *seen = stages->changes;
     vmf_rewrite_get_figures(rewrite, &stages->figures.rewrite);
-    stages->figures.rewrite_cpu = vmf_stages_cpu();
+    stages->figures.rewrite_cpu = vmf_thread_time();
     if (vmf_rewrite_why(rewrite))
         g_strlcpy(stages->figures.why, vmf_rewrite_why(rewrite), sizeof stages->figures.why);
     g_mutex_unlock(&stages->lock);
@@ -235,128 +222,14 @@ vmf_stages_rewrite(gpointer data)
         }
         if (vmf_rewrite_is_postcopy(rewrite) && !g_atomic_int_get(&stages->urgent)) {
             g_atomic_int_set(&stages->urgent, TRUE);
+            if (stages->packer)
+                vmf_packer_set_urgent(stages->packer);
             vmf_stages_wake(stages); /* what was put came out before this was known */
         }
     }
     vmf_rewrite_end(rewrite);
     vmf_stages_sync_rewriter(stages, rewrite, &seen);
     vmf_duct_end(stages->between ? stages->between : stages->out);
-    return NULL;
-}
-
-/* ---- the packer's thread ---- */
-
-static void
-vmf_stages_packed(gpointer owner, const VmfParcel *parcel, gsize taken)
-{
-    VmfStages *stages = owner;
-    gsize length = parcel->bytes.length;
-    gint64 begin = g_get_monotonic_time();
-
-    (void)vmf_duct_push(stages->out, parcel);
-    stages->blocked += g_get_monotonic_time() - begin;
-    stages->packed_in += taken;
-    stages->packed_out += length;
-    g_mutex_lock(&stages->lock);
-    if (parcel->packed) {
-        stages->figures.pack_in += taken;
-        stages->figures.pack_out += length;
-    } else {
-        stages->figures.raw += taken;
-    }
-    g_mutex_unlock(&stages->lock);
-}
-
-/* Decides how to go on, and gives out what was counted. */
-static void
-vmf_stages_sync_packer(VmfStages *stages, VmfPack *pack)
-{
-    VmfPackWay way;
-
-    g_mutex_lock(&stages->lock);
-    vmf_pack_choice_set(&stages->choice, stages->settings.zstd);
-    way = vmf_pack_choice_way(&stages->choice);
-    if (g_atomic_int_get(&stages->urgent))
-        way.raw = TRUE;
-    stages->figures.way = way;
-    stages->figures.pack_cpu = vmf_stages_cpu();
-    g_mutex_unlock(&stages->lock);
-    vmf_pack_set_way(pack, &way);
-}
-
-/* What happened since `begin`, for the choice. */
-static void
-vmf_stages_note(VmfStages *stages, gint64 begin)
-{
-    VmfPackBatch batch = {
-        .begin = begin,
-        .end = g_get_monotonic_time(),
-        .in = stages->packed_in,
-        .out = stages->packed_out,
-        .blocked = stages->blocked,
-    };
-
-    batch.busy = batch.end - begin - batch.blocked;
-    vmf_pack_choice_note(&stages->choice, &batch);
-    stages->blocked = 0;
-    stages->packed_in = stages->packed_out = 0;
-}
-
-/* Packs a little aside, if it is to be known whether it would pay. */
-static void
-vmf_stages_sample(VmfStages *stages, VmfPack *pack, const VmfSlice *bytes)
-{
-    gsize length = MIN(bytes->length, VMF_PACK_TRY_MAX), packed;
-    gint64 begin;
-
-    if (length < VMF_PACK_TRY_MAX / 4 || !vmf_pack_choice_wants_sample(&stages->choice))
-        return;
-    begin = vmf_stages_cpu();
-    packed = vmf_pack_try(pack, bytes->data, length);
-    vmf_pack_choice_note_sample(&stages->choice, length, packed, vmf_stages_cpu() - begin);
-}
-
-/* All that came before the state of devices. */
-static void
-vmf_stages_prove(VmfStages *stages, VmfPack *pack)
-{
-    vmf_pack_prove(pack);
-    g_mutex_lock(&stages->lock);
-    stages->figures.proofs++;
-    g_mutex_unlock(&stages->lock);
-}
-
-static gpointer
-vmf_stages_pack(gpointer data)
-{
-    VmfStages *stages = data;
-    g_autoptr(VmfPack) pack = vmf_pack_new(stages->setup.window_log, stages->setup.rewrite.proves,
-                                           stages->pool, vmf_stages_packed, stages);
-    VmfDuctAnswer answer = VMF_DUCT_EMPTY;
-    VmfParcel parcel;
-    gint64 begin;
-
-    while (answer != VMF_DUCT_OVER) {
-        vmf_stages_sync_packer(stages, pack);
-        begin = g_get_monotonic_time();
-        answer = vmf_duct_pop(stages->between, FALSE, &parcel);
-        if (answer == VMF_DUCT_EMPTY) {
-            vmf_pack_flush(pack);
-            answer = vmf_duct_pop(stages->between, TRUE, &parcel);
-            begin = g_get_monotonic_time();
-        }
-        if (answer != VMF_DUCT_PARCEL)
-            continue;
-        if (parcel.tail && stages->setup.rewrite.proves)
-            vmf_stages_prove(stages, pack);
-        vmf_stages_sample(stages, pack, &parcel.bytes);
-        vmf_pack_put(pack, &parcel.bytes);
-        vmf_chunk_unref(parcel.bytes.chunk);
-        vmf_stages_note(stages, begin);
-    }
-    vmf_pack_flush(pack);
-    vmf_stages_sync_packer(stages, pack);
-    vmf_duct_end(stages->out);
     return NULL;
 }
 
@@ -395,16 +268,16 @@ vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, V
     stages->stirred = stirred;
     stages->owner = owner;
     g_mutex_init(&stages->lock);
-    vmf_pack_choice_init(&stages->choice);
-    vmf_pack_choice_expect(&stages->choice, settings->expected, g_get_monotonic_time());
     stages->wake = g_source_new(&vmf_stages_funcs, sizeof(GSource));
     g_source_set_callback(stages->wake, vmf_stages_on_wake, stages, NULL);
     g_source_attach(stages->wake, context);
     stages->in = vmf_duct_new(DUCT_FIRST, vmf_stages_wake, stages);
     stages->out = vmf_duct_new(OUT_FIRST, vmf_stages_wake, stages);
-    if (setup->window_log > 0) {
+    if (setup->packer.window_log > 0) {
         stages->between = vmf_duct_new(DUCT_FIRST, vmf_stages_wake, stages);
-        stages->packer = g_thread_new("pack", vmf_stages_pack, stages);
+        stages->packer = vmf_packer_new(&setup->packer, settings->expected, stages->between,
+                                        stages->out, pool, vmf_stages_wake, stages);
+        vmf_packer_set(stages->packer, settings->zstd);
     }
     stages->rewriter = g_thread_new("rewrite", vmf_stages_rewrite, stages);
     return stages;
@@ -425,8 +298,7 @@ vmf_stages_free(VmfStages *stages)
 {
     vmf_stages_stop(stages);
     g_thread_join(stages->rewriter);
-    if (stages->packer)
-        g_thread_join(stages->packer);
+    g_clear_pointer(&stages->packer, vmf_packer_free);
     g_source_destroy(stages->wake);
     g_source_unref(stages->wake);
     vmf_duct_free(stages->in);
@@ -444,6 +316,8 @@ vmf_stages_set(VmfStages *stages, const VmfStagesSettings *settings)
     stages->settings = *settings;
     stages->changes++;
     g_mutex_unlock(&stages->lock);
+    if (stages->packer)
+        vmf_packer_set(stages->packer, settings->zstd);
 }
 
 void
@@ -503,10 +377,8 @@ gboolean
 vmf_stages_is_drained(VmfStages *stages)
 {
     vmf_duct_watch_idle(stages->in);
-    if (stages->between)
-        vmf_duct_watch_idle(stages->between);
     return vmf_duct_is_idle(stages->in) &&
-           (!stages->between || vmf_duct_is_idle(stages->between)) &&
+           (!stages->packer || vmf_packer_is_idle(stages->packer)) &&
            vmf_duct_held(stages->out) == 0;
 }
 
@@ -515,9 +387,11 @@ vmf_stages_get_figures(VmfStages *stages, VmfStagesFigures *ret)
 {
     g_mutex_lock(&stages->lock);
     *ret = stages->figures;
-    if (!stages->between)
-        ret->raw = ret->rewrite.out;
     g_mutex_unlock(&stages->lock);
+    if (stages->packer)
+        vmf_packer_get_figures(stages->packer, &ret->packer);
+    else
+        ret->packer.raw = ret->rewrite.out;
     ret->waiting = vmf_duct_limit(stages->in);
     ret->waiting += stages->between ? vmf_duct_limit(stages->between) : 0;
     ret->waiting_out = vmf_duct_limit(stages->out);

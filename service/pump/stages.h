@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What QEMU's main connection passes through at the source: the delta stage (pump/rewrite.h), then
- * packing (pump/pack.h), a thread each, so that the main loop goes on reading and sending.
+ * packing (pump/packer.h), in threads of their own, so that the main loop goes on reading and
+ * sending.
  *
  *   main loop -> duct -> rewrite -> duct -> pack -> duct -> main loop
  *
@@ -17,12 +18,12 @@
 #pragma once
 
 #include "pump/duct.h"
-#include "pump/pack-choice.h"
+#include "pump/packer.h"
 #include "pump/rewrite.h"
 
 typedef struct {
     VmfRewriteSetup rewrite;
-    guint window_log; /* 0: nothing is packed */
+    VmfPackerSetup packer;
 } VmfStagesSetup;
 
 /* There is nothing to be done. */
@@ -30,7 +31,7 @@ static inline gboolean
 vmf_stages_setup_is_empty(const VmfStagesSetup *setup)
 {
     return !setup->rewrite.unchanged && !setup->rewrite.xbzrle && !setup->rewrite.loadable &&
-           setup->window_log == 0;
+           setup->packer.window_log == 0;
 }
 
 /* What can be changed at any moment. */
@@ -49,13 +50,10 @@ typedef struct {
         curve[VMF_CURVE_POINTS]; /* of the reuse distances, every 200 ms; and from how */
     guint curve_points;          /* many pages */
     guint64 repeats;
-    guint64 pack_in, pack_out;  /* bytes of what was packed, before and after */
-    guint64 raw;                /* bytes that were not */
-    guint64 proofs;             /* of what went before, that were sent */
+    VmfPackerFigures packer;
     gsize waiting, waiting_out; /* bytes that may wait in the ducts: before packing, and after */
-    VmfPackWay way;
-    gint64 rewrite_cpu, pack_cpu; /* µs */
-    char why[160];                /* that nothing is rewritten any more; "" */
+    gint64 rewrite_cpu;         /* µs */
+    char why[160];              /* that nothing is rewritten any more; "" */
 } VmfStagesFigures;
 
 typedef struct VmfStages VmfStages;

@@ -56,12 +56,13 @@ static void
 vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
 {
     const VmfRewriteFigures *rewrite = &stages->rewrite;
+    const VmfPackerFigures *packer = &stages->packer;
     const struct {
         const char *name;
         guint64 value;
     } numbers[] = {
         {"stages-in", rewrite->in},
-        {"stages-out", stages->pack_out + stages->raw},
+        {"stages-out", packer->out + packer->raw},
         {"stages-wait", stages->waiting},
         {"stages-wait-out", stages->waiting_out},
         {"delta-from", rewrite->delta_from},
@@ -72,19 +73,20 @@ vmf_statistics_add_stages(GVariantDict *dict, const VmfStagesFigures *stages)
         {"cache-size", rewrite->bases.cache_limit},
         {"tables", rewrite->bases.tables},
         {"repeats", stages->repeats},
-        {"zstd-in", stages->pack_in},
-        {"zstd-out", stages->pack_out},
-        {"proofs", stages->proofs},
+        {"zstd-in", packer->in},
+        {"zstd-out", packer->out},
+        {"zstd-further", packer->further},
+        {"proofs", packer->proofs},
         {"disproved", rewrite->bases.disproved},
         {"cpu-delta-us", (guint64)stages->rewrite_cpu},
-        {"cpu-zstd-us", (guint64)stages->pack_cpu},
+        {"cpu-zstd-us", (guint64)packer->cpu},
     };
 
     g_variant_dict_insert_value(dict, "pages", vmf_statistics_pages(rewrite));
     g_variant_dict_insert_value(dict, "reuse-curve", vmf_statistics_curve(stages));
     for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++)
         g_variant_dict_insert(dict, numbers[i].name, "t", numbers[i].value);
-    g_variant_dict_insert(dict, "zstd-level", "i", stages->way.raw ? 0 : stages->way.level);
+    g_variant_dict_insert(dict, "zstd-level", "i", packer->way.raw ? 0 : packer->way.level);
     g_variant_dict_insert(dict, "untouched", "s", stages->why);
 }
 

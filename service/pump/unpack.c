@@ -5,14 +5,13 @@
 #include <zstd.h>
 
 #include "base/error.h"
-#include "base/hash.h"
-#include "pump/batch.h"
+#include "pump/prover.h"
 
 struct VmfUnpack {
-    guint window_log;
+    VmfUnpackSetup setup;
     VmfChunkPool *pool;
-    ZSTD_DCtx *zstd; /* made when first needed */
-    GQueue parcels;  /* VmfParcel, as they were put */
+    ZSTD_DCtx *zstd[VMF_LANES_MAX]; /* made when first needed */
+    GQueue parcels;                 /* VmfParcel, as they were put */
 
     uint8_t head[VMF_BATCH_HEAD];
     gsize head_have;
@@ -21,22 +20,20 @@ struct VmfUnpack {
     gsize used;                 /* taken in since the last bytes were given */
 
     uint8_t proof[VMF_BATCH_PROOF_SIZE];
-    XXH3_state_t *hash; /* of all that was given; NULL: nothing is proved */
-    uint64_t bytes;     /* that it is of */
+    VmfProver *given; /* all that was; NULL: nothing is proved */
 };
 
 VmfUnpack *
-vmf_unpack_new(guint window_log, gboolean proves, VmfChunkPool *pool)
+vmf_unpack_new(const VmfUnpackSetup *setup, VmfChunkPool *pool)
 {
     VmfUnpack *unpack = g_new0(VmfUnpack, 1);
 
-    unpack->window_log = window_log;
+    unpack->setup = *setup;
+    unpack->setup.lanes = CLAMP(setup->lanes, 1, VMF_LANES_MAX);
     unpack->pool = pool;
     g_queue_init(&unpack->parcels);
-    if (proves) {
-        unpack->hash = XXH3_createState();
-        XXH3_128bits_reset(unpack->hash);
-    }
+    if (setup->proves)
+        unpack->given = vmf_prover_new();
     return unpack;
 }
 
@@ -53,8 +50,9 @@ void
 vmf_unpack_free(VmfUnpack *unpack)
 {
     g_queue_clear_full(&unpack->parcels, vmf_unpack_drop);
-    ZSTD_freeDCtx(unpack->zstd);
-    XXH3_freeState(unpack->hash);
+    for (guint i = 0; i < VMF_LANES_MAX; i++)
+        ZSTD_freeDCtx(unpack->zstd[i]);
+    g_clear_pointer(&unpack->given, vmf_prover_free);
     g_free(unpack);
 }
 
@@ -93,14 +91,16 @@ vmf_unpack_end(const VmfUnpack *unpack, GError **error)
 }
 
 static gboolean
-vmf_unpack_begin_frame(VmfUnpack *unpack, GError **error)
+vmf_unpack_begin_frame(VmfUnpack *unpack, guint lane, GError **error)
 {
+    guint window_log = vmf_lane_window_log(lane, unpack->setup.window_log);
+    ZSTD_DCtx **zstd = &unpack->zstd[lane];
     size_t result;
 
-    if (!unpack->zstd)
-        unpack->zstd = ZSTD_createDCtx();
-    ZSTD_DCtx_reset(unpack->zstd, ZSTD_reset_session_only);
-    result = ZSTD_DCtx_setParameter(unpack->zstd, ZSTD_d_windowLogMax, (int)unpack->window_log);
+    if (!*zstd)
+        *zstd = ZSTD_createDCtx();
+    ZSTD_DCtx_reset(*zstd, ZSTD_reset_session_only);
+    result = ZSTD_DCtx_setParameter(*zstd, ZSTD_d_windowLogMax, (int)window_log);
     return !ZSTD_isError(result) || vmf_unpack_fail(error, ZSTD_getErrorName(result));
 }
 
@@ -128,27 +128,25 @@ vmf_unpack_head(VmfUnpack *unpack, const VmfParcel *parcel, GError **error)
     if (unpack->head_have < VMF_BATCH_HEAD)
         return TRUE;
     unpack->head_have = 0;
-    if (unpack->window_log == 0)
+    if (unpack->setup.window_log == 0)
         return vmf_unpack_fail(error, "none were agreed on");
-    if (!vmf_batch_head_decode(unpack->head, &unpack->batch, error))
+    if (!vmf_batch_head_decode(unpack->head, unpack->setup.lanes, &unpack->batch, error))
         return FALSE;
     unpack->in_left = unpack->batch.packed;
     unpack->out_left = unpack->batch.length;
     if (unpack->batch.kind == VMF_BATCH_PROOF)
-        return unpack->hash || vmf_unpack_fail(error, "a proof; none was agreed on");
+        return unpack->given || vmf_unpack_fail(error, "a proof; none was agreed on");
     if (unpack->batch.kind == VMF_BATCH_BEGINS)
-        return vmf_unpack_begin_frame(unpack, error);
-    return unpack->zstd != NULL || vmf_unpack_fail(error, "they go on with nothing begun");
+        return vmf_unpack_begin_frame(unpack, unpack->batch.lane, error);
+    return unpack->zstd[unpack->batch.lane] ||
+           vmf_unpack_fail(error, "they go on with nothing begun");
 }
 
 void
 vmf_unpack_pass(VmfUnpack *unpack, const VmfSlice *bytes)
 {
-    if (unpack->hash) {
-        XXH3_128bits_update(unpack->hash, bytes->data, bytes->length);
-        vmf_hash_settle();
-    }
-    unpack->bytes += bytes->length;
+    if (unpack->given)
+        vmf_prover_add(unpack->given, bytes->data, bytes->length);
 }
 
 /* A proof, which may be cut anywhere, is held against what was given. */
@@ -156,8 +154,7 @@ static gboolean
 vmf_unpack_prove(VmfUnpack *unpack, const VmfParcel *parcel, GError **error)
 {
     gsize n = MIN(parcel->bytes.length, unpack->in_left);
-    XXH128_canonical_t hash;
-    VmfProofOfBytes proof;
+    VmfProofOfBytes proof, given;
 
     memcpy(unpack->proof + (VMF_BATCH_PROOF_SIZE - unpack->in_left), parcel->bytes.data, n);
     unpack->in_left -= (uint32_t)n;
@@ -165,14 +162,14 @@ vmf_unpack_prove(VmfUnpack *unpack, const VmfParcel *parcel, GError **error)
     if (unpack->in_left > 0)
         return TRUE;
     vmf_batch_proof_decode(unpack->proof, &proof);
-    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(unpack->hash));
-    if (proof.bytes == unpack->bytes && memcmp(proof.hash, hash.digest, sizeof proof.hash) == 0)
+    vmf_prover_get(unpack->given, &given);
+    if (proof.bytes == given.bytes && memcmp(proof.hash, given.hash, sizeof proof.hash) == 0)
         return TRUE;
     g_set_error(error, VMF_ERROR, VMF_ERROR_FAILED,
                 "what the destination's QEMU was given is not what went in at the source "
                 "(%" G_GUINT64_FORMAT " bytes of %" G_GUINT64_FORMAT
                 "): one of the hosts damages memory; the guest was not let go on there",
-                (guint64)unpack->bytes, (guint64)proof.bytes);
+                (guint64)given.bytes, (guint64)proof.bytes);
     return FALSE;
 }
 
@@ -184,10 +181,11 @@ vmf_unpack_body(VmfUnpack *unpack, const VmfParcel *parcel, VmfSlice *ret, GErro
     ZSTD_inBuffer from = {parcel->bytes.data, MIN(parcel->bytes.length, unpack->in_left), 0};
     /* room for one more byte, by which a batch that lies about its length is known */
     ZSTD_outBuffer to = {chunk->data + VMF_CHUNK_HEADROOM, unpack->out_left + 1, 0};
+    ZSTD_DCtx *zstd = unpack->zstd[unpack->batch.lane];
     size_t result = 0;
 
     do
-        result = ZSTD_decompressStream(unpack->zstd, &to, &from);
+        result = ZSTD_decompressStream(zstd, &to, &from);
     while (!ZSTD_isError(result) && from.pos < from.size && to.pos < to.size);
     if (ZSTD_isError(result))
         return vmf_unpack_fail(error, ZSTD_getErrorName(result));

@@ -3,10 +3,10 @@
  * The other end of pump/pack.h: keeps what came, and takes it apart as far as it is asked to. So a
  * few bytes that unpack to many fill no memory: what was not asked for stays packed.
  *
- * Units: bytes. Memory: what was put and not taken, the window, one chunk. Threads: one at a time.
- * Errors: VMF_ERROR_PROTOCOL: a batch that does not unpack, or not to as many bytes as it said, a
- * window larger than agreed on, packed bytes cut by others or by the end; VMF_ERROR_FAILED: what
- * came out is not what went in, as a proof says. Final.
+ * Units: bytes. Memory: what was put and not taken, the windows of the lanes that were used, one
+ * chunk. Threads: one at a time. Errors: VMF_ERROR_PROTOCOL: a batch that does not unpack, or not
+ * to as many bytes as it said, a lane or a window larger than agreed on, packed bytes cut by others
+ * or by the end; VMF_ERROR_FAILED: what came out is not what went in, as a proof says. Final.
  */
 #pragma once
 
@@ -14,9 +14,14 @@
 
 typedef struct VmfUnpack VmfUnpack;
 
-/* window_log: the largest that is agreed on; 0: nothing packed may come. proves: proofs may come.
- */
-VmfUnpack *vmf_unpack_new(guint window_log, gboolean proves, VmfChunkPool *pool);
+/* What was agreed on. */
+typedef struct {
+    guint window_log; /* the largest; 0: nothing packed may come */
+    guint lanes;      /* up to VMF_LANES_MAX; 0: 1 */
+    gboolean proves;  /* proofs may come */
+} VmfUnpackSetup;
+
+VmfUnpack *vmf_unpack_new(const VmfUnpackSetup *setup, VmfChunkPool *pool);
 void vmf_unpack_free(VmfUnpack *unpack);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfUnpack, vmf_unpack_free)
 

@@ -2,13 +2,17 @@
 /*
  * Unpacking what another host sent, and packing. With an odd first byte the input is what came, as
  * pieces { packed or not, length, bytes }: it must be taken or refused, and never unpack to more at
- * a time than a batch. Otherwise it is packed in changing ways, and must come out as it was.
+ * a time than a batch. Otherwise it is packed in changing ways and lanes, and must come out as it
+ * was.
  */
 #include "fuzz.h"
 
 #include <string.h>
 
+#include "pump/prover.h"
 #include "pump/unpack.h"
+
+#define LANES 3
 
 typedef struct {
     VmfChunkPool *pool;
@@ -82,8 +86,12 @@ on_packed(gpointer owner, const VmfParcel *parcel, gsize taken)
 static void
 there_and_back(Run *run, const uint8_t *data, size_t length)
 {
-    VmfPack *pack = vmf_pack_new(VMF_WINDOW_LOG_MIN, TRUE, run->pool, on_packed, run);
+    VmfProver *prover = vmf_prover_new();
+    VmfPack *packs[LANES];
+    guint before = 0, now;
 
+    for (guint i = 0; i < LANES; i++)
+        packs[i] = vmf_pack_new(VMF_WINDOW_LOG_MIN, i, run->pool, on_packed, run);
     run->out = g_byte_array_new();
     for (size_t at = 0; at < length;) {
         size_t n = MIN(1 + (size_t)data[at] * 37, length - at);
@@ -91,17 +99,27 @@ there_and_back(Run *run, const uint8_t *data, size_t length)
             .raw = data[at] % 3 == 0, .level = data[at] % 4, .far = data[at] % 2};
         VmfSlice slice = slice_of(run->pool, data + at, n);
 
-        vmf_pack_set_way(pack, &way);
-        vmf_pack_put(pack, &slice);
+        now = data[at] / 16 % LANES;
+        if (now != before)
+            vmf_pack_flush(packs[before]);
+        before = now;
+        vmf_pack_set_way(packs[now], &way);
+        vmf_pack_put(packs[now], &slice);
+        vmf_prover_add(prover, slice.data, slice.length);
         vmf_chunk_unref(slice.chunk);
-        if (data[at] & 0x40)
-            vmf_pack_flush(pack);
-        if (data[at] & 0x20)
-            vmf_pack_prove(pack);
+        if (data[at] & 0x60)
+            vmf_pack_flush(packs[now]);
+        if (data[at] & 0x20) {
+            VmfParcel proof = vmf_prover_make_parcel(prover, run->pool);
+
+            on_packed(run, &proof, 0);
+        }
         at += n;
     }
-    vmf_pack_flush(pack);
-    vmf_pack_free(pack);
+    vmf_pack_flush(packs[before]);
+    for (guint i = 0; i < LANES; i++)
+        vmf_pack_free(packs[i]);
+    vmf_prover_free(prover);
     g_assert_true(vmf_unpack_end(run->unpack, NULL));
     g_assert_cmpmem(run->out->data, run->out->len, data, length);
     g_byte_array_unref(run->out);
@@ -110,13 +128,14 @@ there_and_back(Run *run, const uint8_t *data, size_t length)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
+    const VmfUnpackSetup setup = {.window_log = VMF_WINDOW_LOG_MIN, .lanes = LANES, .proves = TRUE};
     Run run = {.pool = vmf_chunk_pool_new()};
 
     if (length < 2) {
         vmf_chunk_pool_free(run.pool);
         return 0;
     }
-    run.unpack = vmf_unpack_new(VMF_WINDOW_LOG_MIN, TRUE, run.pool);
+    run.unpack = vmf_unpack_new(&setup, run.pool);
     if (data[0] & 1)
         read_foreign(&run, data + 1, length - 1);
     else

@@ -28,7 +28,9 @@ step(Run *run, const World *world)
     VmfPackWay way = vmf_pack_choice_way(&run->choice);
     double cost = way.raw ? 0 : way.far ? 1.5 : way.level == 3 ? 1 : way.level == 1 ? 0.65 : 0.5;
     double out = way.raw ? BATCH : BATCH / world->ratio;
-    double packing = BATCH / world->speed * cost;
+    double work = BATCH / world->speed * cost;
+    double packing =
+        work / run->choice.lanes; /* side by side, so that a batch is ready that often */
     double sending = out / world->link + (world->other > 0 ? BATCH * world->other + packing : 0);
     double waiting = BATCH / world->input - packing - sending;
     VmfPackBatch batch = {.in = (gsize)BATCH, .out = (gsize)out};
@@ -36,9 +38,9 @@ step(Run *run, const World *world)
     /* sending goes on while the next batch is packed */
     run->now += (gint64)(MAX(waiting, 0) * G_USEC_PER_SEC);
     batch.begin = run->now;
-    batch.busy = (gint64)(packing * G_USEC_PER_SEC);
+    batch.busy = (gint64)(work * G_USEC_PER_SEC);
     batch.blocked = (gint64)(MAX(sending - packing, 0) * G_USEC_PER_SEC);
-    run->now += batch.busy + batch.blocked;
+    run->now += (gint64)(packing * G_USEC_PER_SEC) + batch.blocked;
     batch.end = run->now;
     *(way.raw ? &run->raw : &run->packed) += BATCH;
     if (vmf_pack_choice_wants_sample(&run->choice))
@@ -59,10 +61,16 @@ go(Run *run, const World *world, double seconds)
 }
 
 static void
-begin(Run *run)
+begin_lanes(Run *run, guint lanes)
 {
     *run = (Run){.now = 1};
-    vmf_pack_choice_init(&run->choice);
+    vmf_pack_choice_init(&run->choice, lanes);
+}
+
+static void
+begin(Run *run)
+{
+    begin_lanes(run, 1);
 }
 
 static void
@@ -86,6 +94,23 @@ test_fat_link(void **state)
     begin(&run);
     go(&run, &world, 10);
     assert_true(run.packed == 0); /* not even tried */
+}
+
+/* What one lane is too slow for pays in four, and as hard as these can. */
+static void
+test_lanes(void **state)
+{
+    const World world = {400 * MIB, 1100 * MIB, 400 * MIB, 0, 3};
+    Run run;
+
+    begin(&run);
+    go(&run, &world, 10);
+    assert_true(run.packed < 0.02 * run.raw);
+    begin_lanes(&run, 4);
+    go(&run, &world, 2);
+    go(&run, &world, 10);
+    assert_true(run.raw < 0.05 * run.packed);
+    assert_true(run.packed > 1.5 * 10 * world.link);
 }
 
 /* The link looks full, but what is waited for is a processor. */
@@ -245,6 +270,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_thin_link),
         cmocka_unit_test(test_fat_link),
+        cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_busy_processor),
         cmocka_unit_test(test_incompressible),
         cmocka_unit_test(test_little_input),

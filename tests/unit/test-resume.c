@@ -134,6 +134,7 @@ wire_new(gboolean encrypt, guint patience, gboolean mends)
     g_variant_dict_init(&options, NULL);
     g_variant_dict_insert(&options, "patience", "u", patience);
     g_variant_dict_insert(&options, "zstd-window", "u", 20);
+    g_variant_dict_insert(&options, "zstd-lanes", "u", 3);
     wire->pair = pump_pair_new_with(encrypt, g_variant_dict_end(&options));
     wire->relays = g_ptr_array_new();
     wire->timer = mends ? g_timeout_add(1, wire_mend, wire) : 0;

@@ -106,6 +106,7 @@ test_all(void **state)
         "{'xbzrle': <true>, 'unchanged': <true>, 'cache': <@t 1000000>}",
         "{'zstd-window': <@u 17>, 'zstd': <@i 1>}",
         "{'zstd-window': <@u 17>, 'zstd': <@i 0>}",
+        "{'zstd-window': <@u 20>, 'zstd': <@i 3>, 'zstd-lanes': <@u 4>}",
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 24>, 'cache': <@t 1000000>}",
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 27>, 'zstd': <@i 3>, "
         "'cache': <@t 100000>}",
@@ -132,7 +133,7 @@ test_verify(void **state)
 {
     static const char *const options[] = {
         "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, 'verify': <true>}",
-        "{'zstd-window': <@u 17>, 'zstd': <@i 1>, 'verify': <true>}",
+        "{'zstd-window': <@u 17>, 'zstd': <@i 1>, 'verify': <true>, 'zstd-lanes': <@u 3>}",
         "{'zstd-window': <@u 17>, 'zstd': <@i 0>, 'verify': <true>}",
     };
 
@@ -157,7 +158,8 @@ test_changing(void **state)
 
     make_guest(guest, 77, 60);
     guest_end(guest);
-    begin(&run, "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>}");
+    begin(&run, "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, "
+                "'zstd-lanes': <@u 3>}");
     while (run.sent < guest->stream->len) {
         VmfPump *pump = run.pair->source.pump;
 
@@ -204,7 +206,7 @@ test_postcopy(void **state)
 
     make_guest(guest, 5, 5);
     begin(&run, "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, "
-                "'cache': <@t 1000000>}");
+                "'zstd-lanes': <@u 3>, 'cache': <@t 1000000>}");
     kit_command(guest->stream, VMF_COMMAND_POSTCOPY_LISTEN, NULL, 0);
     send_up_to(&run, guest->stream, guest->stream->len);
     before = guest->stream->len;
@@ -303,7 +305,8 @@ test_stopped(void **state)
         Run run;
 
         make_guest(guest, i, 10);
-        begin(&run, "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>}");
+        begin(&run, "{'xbzrle': <true>, 'unchanged': <true>, 'zstd-window': <@u 20>, "
+                    "'zstd-lanes': <@u 3>}");
         send_up_to(&run, guest->stream, guest->stream->len * i / 10);
         vmf_pump_stop(run.pair->source.pump, NULL);
         pump_run_until(run.pair->source.ended);

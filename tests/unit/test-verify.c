@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "pump/prover.h"
 #include "pump/unpack.h"
 
 #define WINDOW_LOG 17
@@ -60,21 +61,28 @@ static void
 carry(Run *run, guint every_raw, gboolean proves)
 {
     VmfChunkPool *pool = vmf_chunk_pool_new();
-    VmfPack *pack = vmf_pack_new(WINDOW_LOG, TRUE, pool, on_packed, run);
+    const VmfUnpackSetup setup = {.window_log = WINDOW_LOG, .proves = proves};
+    VmfPack *pack = vmf_pack_new(WINDOW_LOG, 0, pool, on_packed, run);
+    VmfProver *prover = vmf_prover_new();
 
-    run->unpack = vmf_unpack_new(WINDOW_LOG, proves, pool);
+    run->unpack = vmf_unpack_new(&setup, pool);
     for (guint i = 0; i < PIECES && !run->error; i++) {
         const VmfPackWay way = {.raw = i % every_raw == 0, .level = 1};
         VmfSlice slice = piece(pool, i);
+        VmfParcel proof;
 
-        if (i % 10 == 9)
-            vmf_pack_prove(pack);
+        if (i % 10 == 9) {
+            proof = vmf_prover_make_parcel(prover, pool);
+            on_packed(run, &proof, 0);
+        }
+        vmf_prover_add(prover, slice.data, slice.length);
         vmf_pack_set_way(pack, &way);
         vmf_pack_put(pack, &slice);
         vmf_pack_flush(pack);
         vmf_chunk_unref(slice.chunk);
     }
     vmf_pack_free(pack);
+    vmf_prover_free(prover);
     vmf_unpack_free(run->unpack);
     vmf_chunk_pool_free(pool);
 }
