@@ -116,6 +116,14 @@ vmf_policy_get_cache_budget(const VmfPolicy *self, guint64 free)
     return self->cache_memory ? MIN(self->cache_memory, share) : share;
 }
 
+guint
+vmf_policy_get_packers(const VmfPolicy *self, guint processors)
+{
+    guint share = (guint)((double)processors * self->cpu_share);
+
+    return MAX(MIN(MAX(share, 2), processors), 1);
+}
+
 const char *const *
 vmf_engine_words(void)
 {

@@ -79,6 +79,12 @@ double vmf_policy_get_deadline(const VmfPolicy *policy, guint64 ram);
 /* Bytes that a cache may take, of `free` bytes on the host, the cache itself counted as free. */
 guint64 vmf_policy_get_cache_budget(const VmfPolicy *policy, guint64 free);
 
+/*
+ * Threads that may compress at once, on a host of so many processors: two in any case, if it has
+ * them, since one alone may be what a migration waits for.
+ */
+guint vmf_policy_get_packers(const VmfPolicy *policy, guint processors);
+
 /* The words of files, bus and manual, in the order of the values (bits); end with NULL. */
 const char *const *vmf_engine_words(void);
 const char *const *vmf_way_words(void);

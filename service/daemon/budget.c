@@ -6,6 +6,9 @@
 
 #define VMF_MIB ((guint64)1 << 20)
 
+/* Of the window, for which there is a lane. */
+#define VMF_WINDOW_OF_LANE (32 * VMF_MIB)
+
 /* What zstd's tables take beyond those of the levels that are chosen by themselves, measured. */
 #define VMF_LEVEL_MODEST 4
 #define VMF_LEVEL_MIDDLE 9
@@ -34,11 +37,19 @@ struct VmfBudget {
     GSource *timer; /* when the next account is void */
 };
 
+guint
+vmf_budget_get_lanes(guint64 window)
+{
+    return (guint)CLAMP(window / VMF_WINDOW_OF_LANE, 1, VMF_LANES_MOST);
+}
+
 /* The small one is among what every pump has; the tables of a large one grow with it. */
 static guint64
 vmf_budget_window_cost(guint64 window)
 {
-    return window > VMF_BUDGET_WINDOW ? window + window / 8 : 0;
+    guint further = vmf_budget_get_lanes(window) - 1;
+
+    return window > VMF_BUDGET_WINDOW ? window + window / 8 + further * VMF_BUDGET_LANE : 0;
 }
 
 static guint64

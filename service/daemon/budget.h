@@ -31,6 +31,10 @@
 #define VMF_KEPT_MOST (G_GUINT64_CONSTANT(64) << 20)
 #define VMF_BUDGET_TABLES 100 /* the guest's memory by this is what tables of its pages take */
 
+#define VMF_BUDGET_LANE                                                                            \
+    (G_GUINT64_CONSTANT(6) << 20) /* a further lane: window, tables, two batches */
+#define VMF_LANES_MOST 4          /* as link/features.c offers them */
+
 typedef struct VmfBudget VmfBudget;
 
 /* What is asked for. */
@@ -56,6 +60,9 @@ typedef struct {
 
 /* An eighth of the host's memory: the rest is the guests', and those that arrive need room. */
 guint64 vmf_budget_default(guint64 host_memory);
+
+/* How many lanes zstd may pack in beside a window of that size: they take little beside it. */
+guint vmf_budget_get_lanes(guint64 window);
 
 /* `most`: migrations at once. `changed`: what is granted is another; from any thread. */
 VmfBudget *vmf_budget_new(guint64 total, guint most,

@@ -108,8 +108,10 @@ vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,
 }
 
 void
-vmf_host_offer_bound(VmfOffer *offer, const VmfBudgetShare *share)
+vmf_host_offer_bound(VmfOffer *offer, const VmfBudgetShare *share, guint lanes)
 {
     vmf_offer_set_number(offer, VMF_FEATURE_ZSTD, "window", share->window);
+    vmf_offer_set_number(offer, VMF_FEATURE_ZSTD, "lanes",
+                         MIN(lanes, vmf_budget_get_lanes(share->window)));
     vmf_offer_set_number(offer, VMF_FEATURE_RESUME, "memory", share->kept);
 }

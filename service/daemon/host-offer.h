@@ -29,8 +29,8 @@ VmfOffer *vmf_host_offer_new(const VmfConfig *config, const VmfNative *native);
 VmfOffer *vmf_host_offer_new_outgoing(const VmfConfig *config, const VmfPeerConfig *peer,
                                       const VmfOptions *options, const VmfNative *native);
 
-/* What this host has room for, for one migration. */
-void vmf_host_offer_bound(VmfOffer *offer, const VmfBudgetShare *share);
+/* What this host has room for, for one migration, and at most so many lanes of zstd. */
+void vmf_host_offer_bound(VmfOffer *offer, const VmfBudgetShare *share, guint lanes);
 
 /* For one migration that the peer sends. `facts` NULL: not known yet, so nothing is ruled out. */
 VmfOffer *vmf_host_offer_new_incoming(const VmfConfig *config, const VmfPeerConfig *peer,

@@ -65,7 +65,7 @@ vmf_negotiation_open_account(VmfDaemon *daemon, const char *migration, VmfOffer 
         g_prefix_error(error, "the destination: ");
         return FALSE;
     }
-    vmf_host_offer_bound(offer, &share);
+    vmf_host_offer_bound(offer, &share, VMF_LANES_MOST); /* one thread unpacks them all */
     return TRUE;
 }
 

@@ -61,6 +61,7 @@ typedef struct {
     guint64 qemu_cache; /* bytes of QEMU's own, for the native engine; 0: VMF_NATIVE_CACHE */
     guint64 memory;     /* of the guest, bytes; 0: not known */
     VmfEngine planned;  /* for "auto", when both hosts agree; AUTO: a pump */
+    guint packers;      /* threads that may compress; 0: as many as there are processors */
     guint timeout;      /* s; 0: none */
     VmfOnTimeout on_timeout;
     char *dname;

@@ -78,7 +78,8 @@ vmf_outgoing_open_account(VmfOutgoing *self, VmfOffer *offer, GError **error)
     if (!vmf_budget_open(vmf_daemon_get_budget(self->daemon), vmf_outgoing_id(self), &wish, &share,
                          error))
         return FALSE;
-    vmf_host_offer_bound(offer, &share);
+    vmf_host_offer_bound(offer, &share,
+                         self->options->packers ? self->options->packers : g_get_num_processors());
     return TRUE;
 }
 

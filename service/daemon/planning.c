@@ -42,7 +42,7 @@ vmf_planning_look(VmfDaemon *daemon, const VmfGuest *guest, const char *peer,
     vmf_facts_init(facts, guest->memory);
     facts->source_free = memory.free;
     facts->zstd = TRUE; /* what is not agreed is left out */
-    facts->compress_rate *= MIN(policy->cpu_share * g_get_num_processors(), 1);
+    facts->compress_rate *= MIN(policy->cpu_share * g_get_num_processors(), VMF_LANES_MOST);
     if (guest->resident && guest->memory)
         facts->zero_share = CLAMP(1 - filled / (double)guest->memory, 0, 1);
     ret->link_known =
@@ -153,6 +153,7 @@ vmf_planning_fill(VmfPlanning *self, guint64 memory)
     if (self->known.link_known && options->delta.compression == VMF_COMPRESSION_AUTO)
         options->delta.expected = vmf_planning_expect(self);
     options->qemu_cache = vmf_planning_qemu_cache(self);
+    options->packers = vmf_policy_get_packers(policy, g_get_num_processors());
 }
 
 VmfPlanning *

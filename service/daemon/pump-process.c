@@ -187,6 +187,7 @@ static GVariant *
 vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *loadable)
 {
     guint64 patience = vmf_agreement_get_number(agreement, VMF_FEATURE_RESUME, "patience");
+    guint64 lanes = vmf_agreement_get_number(agreement, VMF_FEATURE_ZSTD, "lanes");
     VmfBudgetShare share;
     GVariantDict options;
 
@@ -200,8 +201,10 @@ vmf_pump_options(VmfPumpSide side, const VmfAgreement *agreement, GVariant *load
                           vmf_agreement_has(agreement, VMF_FEATURE_CHECKSUM));
     g_variant_dict_insert(&options, "verify", "b",
                           vmf_agreement_has(agreement, VMF_FEATURE_VERIFY));
-    if (share.window > 0)
+    if (share.window > 0) {
         g_variant_dict_insert(&options, "zstd-window", "u", (guint)g_bit_storage(share.window) - 1);
+        g_variant_dict_insert(&options, "zstd-lanes", "u", (guint)CLAMP(lanes, 1, VMF_LANES_MOST));
+    }
     if (side == VMF_PUMP_DESTINATION && patience > 0)
         patience += VMF_PUMP_PATIENCE_MORE;
     if (patience > 0)

@@ -99,12 +99,13 @@ static const VmfFeature vmf_feature_rows[] = {
     {
         .name = VMF_FEATURE_ZSTD,
         .oldest = 1,
-        .newest = 1,
+        .newest = 2,
         .stand = VMF_STAND_OFFERED,
         .needs = {VMF_FEATURE_FRAMES},
         /* The window is memory on both sides, in bytes. */
         .parameters = {{"level", VMF_COMBINE_SMALLER, 1, TRUE, 9},
-                       {"window", VMF_COMBINE_SMALLER, 1, TRUE, 128 * MIB}},
+                       {"window", VMF_COMBINE_SMALLER, 1, TRUE, 128 * MIB},
+                       {"lanes", VMF_COMBINE_SMALLER, 2, TRUE, 4}},
         .summary = "what goes over the data link is compressed",
     },
     {

@@ -11,6 +11,8 @@
 #define GIB ((guint64)1 << 30)
 #define LEAST (VMF_BUDGET_OWN + VMF_BUDGET_KEPT)
 
+#define LANES ((VMF_LANES_MOST - 1) * VMF_BUDGET_LANE) /* beside the largest window */
+
 static const VmfBudgetWish all = {.window = VMF_WINDOW_MOST, .kept = VMF_KEPT_MOST};
 static const VmfBudgetShare none = {0, 0};
 
@@ -73,6 +75,16 @@ test_the_default_is_an_eighth(void **state)
 }
 
 static void
+test_lanes_are_little_beside_the_window(void **state)
+{
+    assert_int_equal(vmf_budget_get_lanes(0), 1);
+    assert_int_equal(vmf_budget_get_lanes(VMF_BUDGET_WINDOW), 1);
+    assert_int_equal(vmf_budget_get_lanes(64 * MIB), 2);
+    assert_int_equal(vmf_budget_get_lanes(VMF_WINDOW_MOST), VMF_LANES_MOST);
+    assert_int_equal(vmf_budget_get_lanes(GIB), VMF_LANES_MOST);
+}
+
+static void
 test_one_alone_has_what_it_asks_for(void **state)
 {
     guint64 granted = 0;
@@ -81,9 +93,10 @@ test_one_alone_has_what_it_asks_for(void **state)
 
     assert_int_equal(share.window, 128 * MIB);
     assert_int_equal(share.kept, 64 * MIB);
-    assert_int_equal(granted, VMF_BUDGET_OWN + 144 * MIB + 64 * MIB); /* an eighth for tables */
+    assert_int_equal(granted,
+                     VMF_BUDGET_OWN + 144 * MIB + LANES + 64 * MIB); /* an eighth for tables */
     assert_int_equal(fit_cache(budget, "a", 512 * MIB), 512 * MIB);
-    assert_int_equal(granted, VMF_BUDGET_OWN + 720 * MIB);
+    assert_int_equal(granted, VMF_BUDGET_OWN + 720 * MIB + LANES);
     vmf_budget_close(budget, "a");
     assert_int_equal(granted, 0);
     vmf_budget_close(budget, "a"); /* harmless */
@@ -340,10 +353,10 @@ test_what_runs_already_counts(void **state)
     open_account(before, "a", &all);
     assert_true(vmf_budget_get_account(before, "a", &account));
     vmf_budget_take(after, "a", &account, &delta);
-    assert_int_equal(vmf_budget_get_granted(after), VMF_BUDGET_OWN + 208 * MIB + 512 * MIB);
-    assert_refused(after, "b", &all, VMF_ERROR_LIMIT_REACHED, "744 of the 512 MiB");
+    assert_int_equal(vmf_budget_get_granted(after), VMF_BUDGET_OWN + 208 * MIB + LANES + 512 * MIB);
+    assert_refused(after, "b", &all, VMF_ERROR_LIMIT_REACHED, "762 of the 512 MiB");
     assert_int_equal(fit_cache(after, "a", 512 * MIB), 256 * MIB);
-    assert_int_equal(vmf_budget_get_granted(after), 488 * MIB);
+    assert_int_equal(vmf_budget_get_granted(after), 488 * MIB + LANES);
 }
 
 int
@@ -351,6 +364,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_default_is_an_eighth),
+        cmocka_unit_test(test_lanes_are_little_beside_the_window),
         cmocka_unit_test(test_one_alone_has_what_it_asks_for),
         cmocka_unit_test(test_those_that_come_are_like_those_there),
         cmocka_unit_test(test_everybody_has_what_it_needs),

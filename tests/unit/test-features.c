@@ -281,6 +281,51 @@ test_a_parameter_of_another_type_ends_the_talk(void **state)
 
 /* ---- this program's table ---- */
 
+/* zstd as it was before it had lanes. */
+static const VmfFeature before_lanes_rows[] = {
+    {.name = VMF_FEATURE_FRAMES, .oldest = 1, .newest = 1, .stand = VMF_STAND_OFFERED},
+    {.name = VMF_FEATURE_ZSTD,
+     .oldest = 1,
+     .newest = 1,
+     .stand = VMF_STAND_OFFERED,
+     .needs = {VMF_FEATURE_FRAMES},
+     .parameters = {{"level", VMF_COMBINE_SMALLER, 1, TRUE, 9},
+                    {"window", VMF_COMBINE_SMALLER, 1, TRUE, 1 << 27}}},
+};
+static const VmfFeatureTable before_lanes = {before_lanes_rows, G_N_ELEMENTS(before_lanes_rows)};
+
+/* What both sides of a pair of programs find of zstd, each by its own table. */
+static void
+assert_lanes(const VmfFeatureTable *at_source, const VmfFeatureTable *at_destination, guint version,
+             guint64 lanes)
+{
+    g_autoptr(VmfOffer) source = vmf_offer_new(at_source);
+    g_autoptr(VmfOffer) destination = vmf_offer_new(at_destination);
+    g_autoptr(VmfOffer) heard_of_source = send_offer(source);
+    g_autoptr(VmfOffer) heard_of_destination = send_offer(destination);
+    g_autoptr(VmfAgreement) here =
+        vmf_agreement_new(at_source, &terms, source, heard_of_destination, NULL);
+    g_autoptr(VmfAgreement) there =
+        vmf_agreement_new(at_destination, &terms, heard_of_source, destination, NULL);
+    VmfAgreement *const sides[] = {here, there};
+
+    for (guint i = 0; i < G_N_ELEMENTS(sides); i++) {
+        assert_int_equal(vmf_agreement_get_version(sides[i], VMF_FEATURE_ZSTD), version);
+        assert_int_equal(vmf_agreement_get_number(sides[i], VMF_FEATURE_ZSTD, "window"), 1 << 27);
+        assert_int_equal(vmf_agreement_get_number(sides[i], VMF_FEATURE_ZSTD, "lanes"), lanes);
+    }
+    assert_memory_equal(vmf_agreement_get_digest(here), vmf_agreement_get_digest(there),
+                        VMF_AGREEMENT_DIGEST_SIZE);
+}
+
+static void
+test_lanes_are_for_those_who_know_them(void **state)
+{
+    assert_lanes(vmf_features(), vmf_features(), 2, 4);
+    assert_lanes(&before_lanes, vmf_features(), 1, 0);
+    assert_lanes(vmf_features(), &before_lanes, 1, 0);
+}
+
 static void
 test_the_table_holds_what_it_promises(void **state)
 {
@@ -314,6 +359,7 @@ main(void)
         cmocka_unit_test(test_offers_that_are_none_are_refused),
         cmocka_unit_test(test_offers_are_bounded),
         cmocka_unit_test(test_a_parameter_of_another_type_ends_the_talk),
+        cmocka_unit_test(test_lanes_are_for_those_who_know_them),
         cmocka_unit_test(test_the_table_holds_what_it_promises),
     };
 

@@ -66,6 +66,17 @@ test_deadlines(void **state)
 }
 
 static void
+test_packers(void **state)
+{
+    VmfPolicy policy = *vmf_policy_preset("balanced");
+
+    assert_int_equal(vmf_policy_get_packers(&policy, 16), 8);
+    policy.cpu_share = 0.1;
+    assert_int_equal(vmf_policy_get_packers(&policy, 16), 2);
+    assert_int_equal(vmf_policy_get_packers(&policy, 1), 1);
+}
+
+static void
 test_sets_in_words(void **state)
 {
     g_autofree char *two =
@@ -324,6 +335,7 @@ main(void)
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_narrowing_never_widens),
         cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_packers),
         cmocka_unit_test(test_sets_in_words),
         cmocka_unit_test(test_working_set),
         cmocka_unit_test(test_a_full_set_stays_full),
