@@ -217,7 +217,20 @@ vmf_peer_begin_dialling(VmfPeer *self, GCancellable *cancellable, GError **error
     return !cancelled;
 }
 
-/* `link` NULL: there is none to keep. */
+static gboolean
+vmf_peer_on_lost_early(gpointer data)
+{
+    VmfPeer *self = data;
+
+    if (self->redial)
+        vmf_redial_lost(self->redial);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * `link` NULL: there is none to keep. One that has closed by now may have done so before anybody
+ * could know that it was the dialled one.
+ */
 static void
 vmf_peer_end_dialling(VmfPeer *self, GDBusConnection *link, GSocketAddress *remote)
 {
@@ -227,6 +240,9 @@ vmf_peer_end_dialling(VmfPeer *self, GDBusConnection *link, GSocketAddress *remo
         g_set_object(&self->link, link);
         g_set_object(&self->remote, remote);
     }
+    if (link && g_dbus_connection_is_closed(link))
+        g_idle_add_full(G_PRIORITY_DEFAULT, vmf_peer_on_lost_early, g_object_ref(self),
+                        g_object_unref);
     self->dialling = FALSE;
     g_cond_broadcast(&self->dialled);
 }
