@@ -6,6 +6,7 @@
 
 #include "pump/packer.h"
 #include "pump/unpack.h"
+#include "valgrind.h"
 
 #define WINDOW_LOG 22
 #define MIB (1024 * 1024)
@@ -149,15 +150,19 @@ carry(Run *run, guint lanes, int zstd, VmfPackerFigures *ret)
 static void
 test_in_order(void **state)
 {
+    guint64 further = 0; /* on a busy machine one lane may be through before another begins */
+
     for (guint lanes = 1; lanes <= VMF_LANES_MAX; lanes++) {
         VmfPackerFigures figures;
         Run run = {0};
 
         carry(&run, lanes, 1, &figures);
         assert_true(figures.out < figures.in * 2 / 3);
-        assert_int_equal(figures.further > 0, lanes > 1);
         assert_true(figures.cpu > 0);
+        further += figures.further;
+        assert_true(lanes > 1 || further == 0);
     }
+    assert_true(further > 0);
 }
 
 static void
@@ -175,7 +180,7 @@ static void
 test_a_full_link_takes_one(void **state)
 {
     VmfPackerFigures figures;
-    Run run = {.slow = 10000};
+    Run run = {.slow = 30000};
 
     carry(&run, 4, 1, &figures);
     assert_true(figures.further < figures.in / 4);
@@ -268,5 +273,6 @@ main(void)
         cmocka_unit_test(test_stopped),
     };
 
+    vmf_leave_out_under_valgrind("test_a_full_link_takes_one", "it packs slower than any link");
     return cmocka_run_group_tests_name("packer", tests, NULL, NULL);
 }
