@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The end of a migration that libvirt is at, because somebody asked for it or it leads nowhere:
- * libvirt's job is aborted; if it has none (yet, or any more) the stream is cut, without which there will be none.
- * It is cut at once while the guest is stopped for the switchover: QEMU hears no order before the
- * rest is sent. Whatever the destination has by then, libvirt lets one of the two run, and says
- * which.
+ * libvirt's job is aborted; if it has none (yet, or any more) the stream is cut, without which
+ * there will be none. It is cut at once while the guest is stopped for the switchover: QEMU hears
+ * no order before the rest is sent. Whatever the destination has by then, libvirt lets one of the
+ * two run, and says which.
  *
  * libvirt may not come back from it: its call waits for the other host's libvirtd, which may be
  * gone, and keepalive notices that after half a minute. So when VMF_ABORT_PATIENCE has passed the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/readers.h"
 
-#include <time.h>
-
+#include "base/thread-time.h"
+#include "base/timer.h"
 #include "daemon/turns.h"
 
 #define VMF_READERS_TURN 15000 /* µs of a processor, after the look; then others have theirs */
@@ -69,28 +69,20 @@ vmf_readers_next(VmfReaders *self)
     return vmf_turns_pop(self->calls);
 }
 
-/* µs that this thread has had. On a busy host the clock on the wall would leave time for one
- * answer to a look. */
-static gint64
-vmf_readers_get_spent(void)
-{
-    struct timespec spent = {0};
-
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-    return (gint64)spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
-}
-
-/* Nothing is told on the bus in between, so that one look is right for all of these. */
+/*
+ * Nothing is told on the bus in between, so that one look is right for all of these. By the wall's
+ * clock, a busy host would leave time for one answer to a look.
+ */
 static void
 vmf_readers_answer_some(VmfReaders *self, GDBusMessage *first)
 {
     g_autoptr(GVariant) all = vmf_readers_look(self);
-    gint64 until = vmf_readers_get_spent() + VMF_READERS_TURN;
+    gint64 until = vmf_thread_time() + VMF_READERS_TURN;
 
     for (GDBusMessage *call = first; call; call = vmf_readers_next(self)) {
         vmf_readers_answer(self, call, all);
         g_object_unref(call);
-        if (vmf_readers_get_spent() >= until)
+        if (vmf_thread_time() >= until)
             break;
     }
 }
@@ -135,14 +127,6 @@ vmf_readers_filter(GDBusConnection *bus, GDBusMessage *message, gboolean incomin
     return NULL;
 }
 
-static gboolean
-vmf_readers_dispatch(GSource *source, GSourceFunc func, gpointer data)
-{
-    return func(data);
-}
-
-static GSourceFuncs vmf_readers_source = {.dispatch = vmf_readers_dispatch};
-
 /* The filter may be at work while it is removed; when its data is let go, it is not any more. */
 static void
 vmf_readers_let_go(gpointer data)
@@ -166,9 +150,7 @@ vmf_readers_new(GDBusConnection *bus, GDBusObjectManagerServer *objects)
     self->path = g_dbus_object_manager_get_object_path(self->objects);
     g_mutex_init(&self->lock);
     self->calls = vmf_turns_new(g_object_unref);
-    self->turn = g_source_new(&vmf_readers_source, sizeof(GSource));
-    g_source_set_callback(self->turn, vmf_readers_on_turn, self, NULL);
-    g_source_attach(self->turn, NULL);
+    self->turn = vmf_alarm_new(vmf_readers_on_turn, self);
     self->filter = g_dbus_connection_add_filter(bus, vmf_readers_filter, self, vmf_readers_let_go);
     return self;
 }

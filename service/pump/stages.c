@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/thread-time.h"
+#include "base/timer.h"
 
 /*
  * What may wait before a stage, and for the link. From its duct a stage works while the others wait
@@ -236,19 +237,11 @@ vmf_stages_rewrite(gpointer data)
 /* ---- the main loop's side ---- */
 
 static gboolean
-vmf_stages_dispatch(GSource *source, GSourceFunc func, gpointer data)
-{
-    g_source_set_ready_time(source, -1);
-    return func(data);
-}
-
-static GSourceFuncs vmf_stages_funcs = {.dispatch = vmf_stages_dispatch};
-
-static gboolean
 vmf_stages_on_wake(gpointer data)
 {
     VmfStages *stages = data;
 
+    g_source_set_ready_time(stages->wake, -1);
     stages->stirred(stages->owner);
     return G_SOURCE_CONTINUE;
 }
@@ -257,7 +250,6 @@ VmfStages *
 vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, VmfChunkPool *pool,
                void (*stirred)(gpointer owner), gpointer owner)
 {
-    g_autoptr(GMainContext) context = g_main_context_ref_thread_default();
     VmfStages *stages = g_new0(VmfStages, 1);
 
     stages->setup = *setup;
@@ -268,9 +260,7 @@ vmf_stages_new(const VmfStagesSetup *setup, const VmfStagesSettings *settings, V
     stages->stirred = stirred;
     stages->owner = owner;
     g_mutex_init(&stages->lock);
-    stages->wake = g_source_new(&vmf_stages_funcs, sizeof(GSource));
-    g_source_set_callback(stages->wake, vmf_stages_on_wake, stages, NULL);
-    g_source_attach(stages->wake, context);
+    stages->wake = vmf_alarm_new(vmf_stages_on_wake, stages);
     stages->in = vmf_duct_new(DUCT_FIRST, vmf_stages_wake, stages);
     stages->out = vmf_duct_new(OUT_FIRST, vmf_stages_wake, stages);
     if (setup->packer.window_log > 0) {
@@ -299,8 +289,7 @@ vmf_stages_free(VmfStages *stages)
     vmf_stages_stop(stages);
     g_thread_join(stages->rewriter);
     g_clear_pointer(&stages->packer, vmf_packer_free);
-    g_source_destroy(stages->wake);
-    g_source_unref(stages->wake);
+    vmf_timer_clear(&stages->wake);
     vmf_duct_free(stages->in);
     vmf_duct_free(stages->out);
     g_clear_pointer(&stages->between, vmf_duct_free);
